@@ -10,9 +10,9 @@ from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from awase.types import BadRow, EncoderSpec, Finding, Pair, Threshold, TokenBatch
+from awase.types import BadRow, EncoderSpec, Finding, LabelledImage, Pair, Threshold, TokenBatch
 
 
 @runtime_checkable
@@ -136,6 +136,30 @@ class PatchEncoder(Protocol):
 
 
 @runtime_checkable
+class TrainableEncoder(Protocol):
+    """An encoder whose weights may be changed: on a copy (`copy.deepcopy`), never on the one that was given.
+
+    What is trained is run through `TokenEncoder.text_tower` and `PatchEncoder.image_tower`, which are made
+    of `module`'s own parts and so see every change of its weights.
+    """
+
+    spec: EncoderSpec
+
+    @property
+    def module(self) -> nn.Module:
+        """The torch module that holds the weights of both towers, frozen and in evaluation mode."""
+        ...
+
+    def attention_projections(self, tower: str) -> tuple[str, ...]:
+        """Names within `module` of the linear maps of the attention layers, of the `image` or `text` tower.
+
+        Raises:
+            EncoderError: this model's attention keeps its weights in another form.
+        """
+        ...
+
+
+@runtime_checkable
 class FeatureStore(Protocol):
     """Vectors by key, for several threads. Keys hold the content hash and the encoder's fingerprint."""
 
@@ -160,6 +184,21 @@ class PairDataset(Protocol):
 
     def fingerprint(self) -> str:
         """Hash of what the rows come from (table bytes, file names and sizes), cheap to take."""
+        ...
+
+    def count(self) -> int | None:
+        """Number of rows where it is known without reading all of them: for the progress bar."""
+        ...
+
+
+@runtime_checkable
+class ImageDataset(Protocol):
+    """Images with their classes in a fixed order, read as a stream; iterating twice gives the same rows."""
+
+    def __iter__(self) -> Iterator[LabelledImage | BadRow]: ...
+
+    def fingerprint(self) -> str:
+        """Hash of what the rows come from, cheap to take."""
         ...
 
     def count(self) -> int | None:

@@ -15,8 +15,11 @@ from awase.errors import UnknownMethodError
 _FOLDERS = {
     "check": "awase.check",
     "encoder": "awase.encoders",
+    "image_reader": "awase.data.labelled",
+    "ood": "awase.ood",
     "reader": "awase.data",
     "segmenter": "awase.segment",
+    "tune": "awase.tune",
 }
 
 
@@ -42,7 +45,8 @@ def names(kind: str) -> tuple[str, ...]:
     """
     if kind not in _FOLDERS:
         raise UnknownMethodError(f"there is no kind {kind!r}; the kinds are: {', '.join(_FOLDERS)}.")
-    built_in = {m.name for m in pkgutil.iter_modules([str(_folder(kind))]) if not m.name.startswith("_")}
+    modules = pkgutil.iter_modules([str(_folder(kind))])
+    built_in = {module.name for module in modules if not module.name.startswith("_") and not module.ispkg}
     added = {entry.name for entry in entry_points(group=f"awase.{kind}")}
     return tuple(sorted(built_in | added))
 
@@ -84,4 +88,4 @@ def source(kind: str, name: str) -> Path | None:
 
 
 def _folder(kind: str) -> Path:
-    return Path(__file__).parent / _FOLDERS[kind].rpartition(".")[2]
+    return Path(__file__).parent.joinpath(*_FOLDERS[kind].split(".")[1:])

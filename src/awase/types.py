@@ -57,6 +57,23 @@ class BadRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """An image of a class, for the verbs that know classes and no captions.
+
+    Attributes:
+        id: its name within the data set, such as `tench/0001.jpg`; unique.
+        image: where its bytes lie.
+        label: the class, as the data set writes it; None where it is not known.
+        split: train, val, test, calibrate, ... where the data set says so.
+    """
+
+    id: str
+    image: ImageReference
+    label: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EncoderSpec:
     """Enough to build the same encoder in another process, and to tell two encoders apart.
 
@@ -226,6 +243,94 @@ class Estimate:
         for part in (self.value, self.low, self.high):
             if part is not None and math.isnan(part):
                 raise DataError(f"estimate {self.name} holds NaN; use None where there is no value.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """What one encoder made of n images. Features of two encoders never meet: `encoder` is compared.
+
+    Raw norms are not kept: every method here reads directions only.
+
+    Attributes:
+        values: unit vectors, float32.
+        images: the images themselves, with id and label, for methods that read the pixels again.
+        hashes: content hash of each image's bytes; equal files have equal hashes.
+        encoder: fingerprint of the encoder.
+        patches: unit vectors of the patches, None where no method asked for them.
+    """
+
+    values: Float[Tensor, "n d"]
+    images: tuple[LabelledImage, ...]
+    hashes: tuple[str, ...]
+    encoder: str
+    patches: Float[Tensor, "n p d"] | None = None
+
+    def __post_init__(self) -> None:
+        if not len(self.values) == len(self.images) == len(self.hashes):
+            raise ShapeError(
+                f"{len(self.values)} vectors came with {len(self.images)} images and "
+                f"{len(self.hashes)} hashes."
+            )
+        if self.patches is not None and len(self.patches) != len(self.values):
+            raise ShapeError(f"{len(self.values)} vectors came with patches of {len(self.patches)} images.")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def labels(self) -> tuple[str | None, ...]:
+        """The class of each image as the data set writes it."""
+        return tuple(image.label for image in self.images)
+
+    def select(self, rows: Sequence[int]) -> "Features":
+        """These rows, in this order."""
+        chosen = list(rows)
+        return Features(
+            self.values[chosen],
+            tuple(self.images[row] for row in chosen),
+            tuple(self.hashes[row] for row in chosen),
+            self.encoder,
+            None if self.patches is None else self.patches[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """What a model, tuned or not, says of n images and k classes: all that an ood score may read.
+
+    Attributes:
+        similarity: cosines in [-1, 1] of a model as it came; for a tuned one its logits divided by the logit
+            scale, once and here, so that a temperature means the same for every model.
+        image_features: unit vectors of the images, as the model sees them after tuning.
+        class_features: unit vectors of the classes that patches are compared with.
+        patch_features: unit vectors of the patches, None where no method asked for them.
+    """
+
+    similarity: Float[Tensor, "n k"]
+    image_features: Float[Tensor, "n d"]
+    class_features: Float[Tensor, "k d"]
+    patch_features: Float[Tensor, "n p d"] | None = None
+
+    def __post_init__(self) -> None:
+        n, k = self.similarity.shape
+        if n != len(self.image_features) or k != len(self.class_features):
+            raise ShapeError(
+                f"similarity {(n, k)} does not fit {len(self.image_features)} images and "
+                f"{len(self.class_features)} classes."
+            )
+
+    def __len__(self) -> int:
+        return len(self.similarity)
+
+    def select(self, rows: slice | Sequence[int]) -> "Evidence":
+        """These images, all classes."""
+        chosen = rows if isinstance(rows, slice) else list(rows)
+        return Evidence(
+            self.similarity[chosen],
+            self.image_features[chosen],
+            self.class_features,
+            None if self.patch_features is None else self.patch_features[chosen],
+        )
 
 
 Provenance = Mapping[str, Any]

@@ -32,6 +32,23 @@ def is_usable(features: Float[Tensor, "n d"]) -> list[bool]:
     return [bool(ok) for ok in (norms - 1).abs() < 1e-2]  # NaN compares false
 
 
+def class_prototypes(text_features: Float[Tensor, "k t d"]) -> Float[Tensor, "k d"]:
+    """One unit vector a class from the unit vectors of its t prompts: their mean, normalised.
+
+        t_k = norm(1/t sum_j norm(E(template_j(name_k))))      Radford et al. 2021 (CLIP)
+
+    One prompt is its own prototype, to the last bit.
+
+    Example:
+        >>> import torch
+        >>> class_prototypes(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]))
+        tensor([[0.7071, 0.7071]])
+    """
+    if text_features.shape[1] == 1:
+        return text_features[:, 0]
+    return normalize(text_features.mean(dim=1))
+
+
 def paired_cosine(
     image_features: Float[Tensor, "b d"], text_features: Float[Tensor, "b d"]
 ) -> Float[Tensor, " b"]:

@@ -1,0 +1,1 @@
+"""What `tune` and `embed` share when they learn: one loop, schedules, samplers, checkpoints."""
