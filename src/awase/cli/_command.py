@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, NoReturn, Protocol, get_type_hints, runtime_checkable
@@ -42,7 +43,7 @@ def run(name: str, module: ModuleType, words: list[str]) -> NoReturn:
         saved = read_config(name, path)
         if unknown := sorted(saved.keys() - {parameter.name for parameter in command.params}):
             raise DataError(f"{path} holds options that `awase {name}` does not have: {', '.join(unknown)}.")
-    command.main(words, f"awase {name}", default_map=saved)
+    command.main(spread(words, getattr(module, "SEVERAL", ())), f"awase {name}", default_map=saved)
     raise AssertionError("a command ends the process itself")
 
 
@@ -71,6 +72,42 @@ def build(name: str, module: ModuleType) -> Command:
     app.command(name, help=paragraphs(module.__doc__ or ""), epilog=module.EPILOG)(call)
     command: Command = typer.main.get_command(app)
     return command
+
+
+def spread(words: list[str], several: Sequence[str]) -> list[str]:
+    """`--shots 1 2 4` as `--shots 1 --shots 2 --shots 4`, for the options in `several`.
+
+    What follows up to the next word that begins with a dash belongs to the option; `--` ends it.
+
+    Example:
+        >>> spread(["--shots", "1", "2", "-o", "out"], ("--shots",))
+        ['--shots', '1', '--shots', '2', '-o', 'out']
+    """
+    found: list[str] = []
+    option = ""
+    first = False
+    for word in words:
+        if word.startswith("-") and not _is_number(word):
+            option = word if word in several else ""
+            first = True
+            found += [] if option else [word]
+        elif option:
+            found += [option, word]
+            first = False
+        else:
+            found.append(word)
+        if word == "--":
+            option = ""
+    # an option without a value is left for the parser to complain about
+    return [*found, option] if option and first else found
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def paragraphs(docstring: str) -> str:

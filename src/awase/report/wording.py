@@ -16,6 +16,33 @@ LANGUAGES: Final[tuple[Language, ...]] = ("en", "ja")
 Sentence = str | tuple[str, str]
 
 WORDING: Final[dict[str, tuple[Sentence, str]]] = {
+    # what tuning gives and costs
+    "tradeoff_title": ("What tuning gives, and what it costs", "チューニングで得られるものと失われるもの"),
+    "tradeoff_about": (
+        "Means over {seeds} seeds with 95 % intervals (Student's t); a row without one has one value. "
+        "{tested} test images, {classes} classes.",
+        "{seeds} 個のシードの平均と 95 % 区間（スチューデントの t）。区間のない行は値が一つだけです。"
+        "テスト画像 {tested} 枚、{classes} クラス。",
+    ),
+    "tradeoff_convention": (
+        "AUROC and FPR{tpr}: the known classes are the positive side, higher scores mean known; FPR{tpr} is "
+        "the share of unknown images let in when at least {tpr} % of the known ones are kept.",
+        "AUROC と FPR{tpr}：既知のクラスを陽性とし、スコアが高いほど既知です。FPR{tpr} は既知の画像を "
+        "{tpr} % 以上残すときに通してしまう未知の画像の割合です。",
+    ),
+    "tradeoff_main": ("At a glance (score: {score})", "一覧（スコア：{score}）"),
+    "tradeoff_unknown": ("Unknown images, by score and data set", "未知の画像：スコアとデータセットごと"),
+    "tradeoff_elsewhere": ("What it could do before", "チューニング前にできていたこと"),
+    "tradeoff_failed": ("Not measured", "測れなかったもの"),
+    "tradeoff_method": ("method", "手法"),
+    "tradeoff_shots": ("shots", "枚数／クラス"),
+    "tradeoff_accuracy": ("accuracy", "正解率"),
+    "tradeoff_base": ("base classes", "基準クラス"),
+    "tradeoff_new": ("new classes", "新しいクラス"),
+    "tradeoff_harmonic": ("harmonic mean", "調和平均"),
+    "tradeoff_parameters": ("parameters", "パラメータ数"),
+    "tradeoff_seconds": ("fit, seconds", "学習（秒）"),
+    "tradeoff_cannot": ("cannot", "不可"),
     # head
     "page_title": ("awase: words that do not fit the photo", "awase: 写真に合わない言葉"),
     "skip": ("Skip to the captions", "キャプションへ移動"),

@@ -19,7 +19,10 @@ class Tuned(Protocol):
     value, a tensor or a mapping of tensors, which is how it is saved and loaded.
     """
 
-    frozen: Frozen
+    @property
+    def frozen(self) -> Frozen:
+        """The model before tuning."""
+        ...
 
     @property
     def n_parameters(self) -> int:
