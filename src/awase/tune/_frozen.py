@@ -12,6 +12,7 @@ from torch import Tensor
 from awase.engine.prototypes import encode_classes
 from awase.errors import DataError
 from awase.protocols import Encoder
+from awase.tune._prefix import PrefixCache
 from awase.types import Evidence, Features
 
 
@@ -26,6 +27,8 @@ class Frozen:
         fingerprint: of the encoder that made the features.
         templates: prompts with one {} each.
         encoder: None where only vectors are at hand: methods that need a tower then refuse.
+        prefix: what the image tower makes of photos before its attention, kept for methods that tune that;
+            None makes them keep their own.
     """
 
     class_names: tuple[str, ...]
@@ -34,6 +37,7 @@ class Frozen:
     fingerprint: str
     templates: tuple[str, ...] = ("a photo of a {}.",)
     encoder: Encoder | None = None
+    prefix: PrefixCache | None = None
 
     @classmethod
     def of(cls, encoder: Encoder, class_names: Sequence[str], templates: Sequence[str]) -> "Frozen":
