@@ -64,12 +64,12 @@ def _first_that_fits(source: str) -> Any:
         if module.fits(Path(source)):
             return module
     raise DataError(
-        f"{source!r} is {_seen(source)}, and no reader fits. Accepted: {_ACCEPTED}. "
+        f"{source!r} is {seen(source)}, and no reader fits. Accepted: {_ACCEPTED}. "
         f"Name the reader with --reader {'|'.join(names)}.{''.join(not_asked)}"
     )
 
 
-def _seen(source: str) -> str:
+def seen(source: str) -> str:
     """What stands there, in a few words."""
     if "://" in source:
         return "a URL, and nothing is fetched"

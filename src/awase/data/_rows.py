@@ -71,14 +71,14 @@ class RowMaker:
         try:
             if record.error is not None:
                 raise record.error
-            image = self._reference(record.image)
+            image = image_reference(record.image, self._root)
         except RowError as error:
             image = error
         if not captions:
             problem = image if isinstance(image, RowError) else RowError("empty_caption", "no captions.")
             yield self._bad(record, None, problem, record.id)
         for k, caption in enumerate(captions):
-            own_id = f"{record.id}#{k}" if several and _is_given(record.id) else record.id
+            own_id = f"{record.id}#{k}" if several and is_given(record.id) else record.id
             try:
                 if isinstance(image, RowError):
                     raise image
@@ -87,49 +87,59 @@ class RowMaker:
                     id=self._id(own_id, image.name, text),
                     image=image,
                     caption=text,
-                    label=_optional(record.label),
-                    group=_optional(record.group),
-                    split=_optional(record.split),
+                    label=optional_text(record.label),
+                    group=optional_text(record.group),
+                    split=optional_text(record.split),
                 )
             except RowError as error:
                 yield self._bad(record, caption, error, own_id)
 
-    def _reference(self, image: Any) -> ImageReference:
-        if isinstance(image, ImageReference):
-            return image
-        if isinstance(image, Mapping):
-            data, path = image.get("bytes"), image.get("path")
-            if data is None:
-                return self._reference(path)
-            if not isinstance(data, bytes):
-                raise RowError("unreadable_image", f"the bytes of the image are a {type(data).__name__}.")
-            return ImageReference(name=_name(path) or _hash_name(data), data=data)
-        if isinstance(image, bytes):
-            return ImageReference(name=_hash_name(image), data=image)
-        if image is None:
-            raise RowError("missing_image", "the row names no image.")
-        if not isinstance(image, str):
-            raise RowError("missing_image", f"the image is a {type(image).__name__}, not a file name.")
-        if self._root is None:
-            raise RowError("missing_image", f"{images.readable(image)}: no folder of images is known.")
-        return images.under_root(image, self._root)
-
     def _id(self, own: Any, *content: str) -> str:
-        wanted = images.readable(str(own)) if _is_given(own) else content_id(*content)
+        wanted = images.readable(str(own)) if is_given(own) else content_id(*content)
         return self._seen.unique(wanted)
 
     def _bad(self, record: Record, caption: Any, error: RowError, own_id: Any) -> BadRow:
-        image = record.image.name if isinstance(record.image, ImageReference) else _name(record.image)
+        image = record.image.name if isinstance(record.image, ImageReference) else image_name(record.image)
         shown = caption if isinstance(caption, str) else ""
         # readable rows hash like good ones; a row without any content is known by its place
         content = (image, shown) if image or shown else (record.where,)
         return BadRow(
             id=self._id(own_id, *content),
-            image=_clip(image),
-            caption=_clip(shown),
+            image=clip_text(image),
+            caption=clip_text(shown),
             error_code=error.code,
             error=images.readable(f"{record.where}: {error}"),
         )
+
+
+def image_reference(image: Any, root: Path | None) -> ImageReference:
+    """Where the image of a cell lies: a name under `root`, bytes, or a mapping with `bytes` and `path`.
+
+    Raises:
+        RowError: `missing_image`, `unreadable_image` or `unsafe_image`.
+
+    Example:
+        >>> image_reference({"bytes": b"abc", "path": "a.jpg"}, None).name
+        'a.jpg'
+    """
+    if isinstance(image, ImageReference):
+        return image
+    if isinstance(image, Mapping):
+        data, path = image.get("bytes"), image.get("path")
+        if data is None:
+            return image_reference(path, root)
+        if not isinstance(data, bytes):
+            raise RowError("unreadable_image", f"the bytes of the image are a {type(data).__name__}.")
+        return ImageReference(name=image_name(path) or _hash_name(data), data=data)
+    if isinstance(image, bytes):
+        return ImageReference(name=_hash_name(image), data=image)
+    if image is None:
+        raise RowError("missing_image", "the row names no image.")
+    if not isinstance(image, str):
+        raise RowError("missing_image", f"the image is a {type(image).__name__}, not a file name.")
+    if root is None:
+        raise RowError("missing_image", f"{images.readable(image)}: no folder of images is known.")
+    return images.under_root(image, root)
 
 
 def check_caption(caption: Any) -> str:
@@ -178,20 +188,24 @@ def _hash_name(data: bytes) -> str:
     return f"bytes-{images.content_hash(data)[:12]}"
 
 
-def _is_given(value: Any) -> bool:
+def is_given(value: Any) -> bool:
+    """Whether a cell says something."""
     return value is not None and str(value).strip() != ""
 
 
-def _optional(value: Any) -> str | None:
-    return images.readable(str(value)) if _is_given(value) else None
+def optional_text(value: Any) -> str | None:
+    """A cell as text, None where it is blank."""
+    return images.readable(str(value)) if is_given(value) else None
 
 
-def _name(image: Any) -> str:
+def image_name(image: Any) -> str:
+    """What error rows call the image of a cell; "" where it has no name."""
     if isinstance(image, Mapping):
         image = image.get("path")
     return images.readable(image) if isinstance(image, str) else ""
 
 
-def _clip(text: str) -> str:
+def clip_text(text: str) -> str:
+    """The beginning of a text, as much as error rows show."""
     text = images.readable(text)
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "…"

@@ -154,7 +154,7 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], RowError | None]]:
                         continue
                     if entry.is_dir(follow_symlinks=False):
                         below.append(entry.name)
-                    elif not entry.is_dir():
+                    elif not _leads_to_folder(entry):
                         names.append(entry.name)
         except OSError as error:
             yield place, [], RowError("unreadable_image", f"the folder cannot be listed: {error.strerror}.")
@@ -162,6 +162,13 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], RowError | None]]:
         yield place, sorted(names), None
         if not set(_sniff.METADATA) & set(names):
             waiting.extend(place / name for name in sorted(below, reverse=True))
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links: one bad row, not a folder that cannot be listed
+        return False
 
 
 def _captions(path: Path) -> list[str]:

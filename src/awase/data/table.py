@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from awase.data import _columns, _delimited, _json, _parquet, _sniff, _source, _text
+from awase.data import _columns, _parquet, _sniff, _source, _table_rows
 from awase.data._columns import Columns
 from awase.data._rows import Record, RowMaker
-from awase.errors import DataError, RowError
+from awase.errors import RowError
 from awase.types import BadRow, Pair
 
 _COUNTED = 64 * 1024 * 1024  # bytes; larger tables are not read once more only to be counted
@@ -38,7 +38,7 @@ class TableDataset:
         for file in self.files:
             place = "" if len(self.files) == 1 else f"{file.name}, "
             unit = "row" if self.kind in ("parquet", "json") else "line"
-            for number, row in _rows_of(file, self.kind, self.columns):
+            for number, row in _table_rows.read(file, self.kind, self.columns.wanted()):
                 where = f"{place}{unit} {number}"
                 if isinstance(row, RowError):
                     yield Record(where, error=row)
@@ -89,7 +89,7 @@ def open_pairs(
     kind = _sniff.table_kind(files[0])
     shown = "standard input" if spool else str(source)
     columns = _columns.choose(
-        _names_in(files[0], kind, shown),
+        _table_rows.column_names(files[0], kind, shown),
         shown,
         image=image_column,
         caption=caption_column,
@@ -97,81 +97,6 @@ def open_pairs(
     )
     root = images or (Path() if spool else files[0].parent)
     return TableDataset(tuple(files), kind, columns, root, spool)
-
-
-def _names_in(file: Path, kind: str, shown: str) -> list[str]:
-    if kind == "parquet":
-        return [str(name) for name in _parquet.schema(file).names]
-    with _text.open_text(file) as stream:
-        if kind == "delimited":
-            for _, cells in _delimited.read(stream, _delimiter(file)):
-                if isinstance(cells, RowError):
-                    raise DataError(f"{shown}: the first line is no header: {cells}")
-                return [cell.strip() for cell in cells]
-        elif kind == "json":
-            first = next((value for _, value in _json.elements(stream)), None)
-            if isinstance(first, dict):
-                return list(first)
-        else:
-            for _, value in _json.lines(stream):
-                if isinstance(value, dict):
-                    return list(value)
-    raise DataError(f"{shown}: holds no rows with named columns.")
-
-
-def _rows_of(file: Path, kind: str, columns: Columns) -> Iterator[tuple[int, Mapping[str, Any] | RowError]]:
-    if kind == "parquet":
-        yield from _parquet.read(file, columns.wanted())
-        return
-    with _text.open_text(file) as stream:
-        if kind == "delimited":
-            yield from _delimited_rows(_delimited.read(stream, _delimiter(file)))
-        elif kind == "json":
-            yield from _array_rows(stream)
-        else:
-            for number, value in _json.lines(stream):
-                yield number, _checked(value)
-
-
-def _delimited_rows(
-    records: Iterator[tuple[int, list[str] | RowError]],
-) -> Iterator[tuple[int, dict[str, str] | RowError]]:
-    header: list[str] = []
-    for number, cells in records:
-        if isinstance(cells, RowError):
-            yield number, cells
-        elif not header:
-            header = [cell.strip() for cell in cells]
-        else:
-            while len(cells) > len(header) and not cells[-1].strip():
-                cells.pop()
-            if len(cells) == len(header):
-                # reversed: of two columns with one name the first counts
-                yield number, dict(zip(reversed(header), reversed(cells), strict=True))
-            else:
-                yield (
-                    number,
-                    RowError(
-                        "bad_row",
-                        f"has {len(cells)} cells and the header {len(header)}; "
-                        "a caption that holds the separator must stand in quotes.",
-                    ),
-                )
-
-
-def _array_rows(stream: Any) -> Iterator[tuple[int, Mapping[str, Any] | RowError]]:
-    number = 0
-    try:
-        for number, (_, value) in enumerate(_json.elements(stream), start=1):
-            yield number, _checked(value)
-    except DataError as error:
-        yield number + 1, RowError("bad_row", f"cannot be read from here on: {error}")
-
-
-def _checked(value: Any) -> Mapping[str, Any] | RowError:
-    if isinstance(value, dict | RowError):
-        return value
-    return RowError("bad_row", f"a JSON object is expected, not {type(value).__name__}.")
 
 
 def _record(where: str, row: Mapping[str, Any], columns: Columns) -> Record:
@@ -191,8 +116,3 @@ def _record(where: str, row: Mapping[str, Any], columns: Columns) -> Record:
 
 def _pairs_in(record: Record) -> int:
     return max(1, len(record.captions)) if isinstance(record.captions, list) else 1
-
-
-def _delimiter(file: Path) -> str:
-    with _text.open_text(file) as stream:
-        return _delimited.guess_delimiter(stream.readline(_delimited.MAX_LINE))

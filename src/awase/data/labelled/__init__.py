@@ -1,0 +1,1 @@
+"""Images with their classes: one module a layout, each with `fits` and `open_images`."""
