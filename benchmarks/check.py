@@ -29,9 +29,9 @@ from transformers import CLIPModel
 
 import awase
 from awase.check import check_stream
-from awase.check._images import MemoryStore
 from awase.check._words import with_template
 from awase.check.clip4dm import Clip4dm
+from awase.engine._images import MemoryStore
 from awase.functional.attribution import attribute, encode, operator
 from awase.functional.similarity import normalize
 from awase.protocols import Encoder

@@ -8,10 +8,11 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from io import TextIOBase
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,6 +45,38 @@ SCHEMA = pa.schema(
     ]
 )
 """A row per pair. `start` and `end` are half-open character offsets into `caption`; scores are raw."""
+
+
+@runtime_checkable
+class Row(Protocol):
+    """What every row of results has, whatever verb wrote it; error_code is None for a row that went well."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def error_code(self) -> str | None: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Form(Generic[R]):
+    """How rows of one kind are kept: what a run in parts needs to know of them.
+
+    Attributes:
+        schema: of the Parquet file.
+        to_table: rows as a table of this schema.
+        from_table: the rows again.
+        to_json_line: one row as a line of JSON, without the line end.
+    """
+
+    schema: pa.Schema
+    to_table: Callable[[Iterable[R]], pa.Table]
+    from_table: Callable[[pa.Table], list[R]]
+    to_json_line: Callable[[R], str]
+
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CSV_COLUMNS = ("id", "image", "caption", "score", "clip_score", "truncated", "error_code", "wrong_words")
@@ -99,6 +132,10 @@ def to_json_line(finding: Finding) -> str:
         '{"id": "1", "image": "a.jpg", "caption": '
     """
     return json.dumps(_row(finding), ensure_ascii=False, allow_nan=False)
+
+
+FINDINGS: Form[Finding] = Form(SCHEMA, to_table, from_table, to_json_line)
+"""The rows of `awase check`."""
 
 
 def from_json_line(line: str) -> Finding:

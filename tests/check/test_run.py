@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from awase.check import check_pairs, check_stream
-from awase.check._images import MemoryStore
 from awase.check.clip4dm import Clip4dm
+from awase.engine._images import MemoryStore
 from awase.errors import DataError, RowError
 from awase.registry import load
 from awase.types import BadRow, ImageReference, Pair

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from PIL.Image import Image
 
-from awase.check._images import ImageLoader, MemoryStore
 from awase.check._settings import segmenter_named
 from awase.check._words import split_warning
+from awase.engine._images import ImageLoader, MemoryStore
 from awase.errors import DataError, RowError
 from awase.images import from_pixels
 from awase.protocols import CheckMethod, Encoder, FeatureStore, StoringEncoder

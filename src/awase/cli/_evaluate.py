@@ -1,7 +1,6 @@
 """What `awase check evaluate` does: a labelled data set in, figures with intervals out."""
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,22 +9,22 @@ from rich.text import Text
 from awase.check._benchmarks import open_benchmark
 from awase.check._calibration import Calibration, load_calibration
 from awase.check._evaluate import evaluate
+from awase.cli._criteria import Criterion, all_met, read_criteria
 from awase.cli._encoders import open_encoder
-from awase.cli._estimates import estimates_table, number
+from awase.cli._estimates import estimates_table
 from awase.cli._methods import open_method
 from awase.cli._progress import progress_bar
 from awase.cli._scrub import scrub
 from awase.cli._summary import versions
 from awase.cli._terminal import console_for_output
 from awase.cli.check_evaluate import Options
-from awase.errors import DataError
 from awase.files import write_atomic
 from awase.types import Result
 
 
 def run(options: Options) -> int:
     """Print the figures; 1 when one is lower than asked for, 3 when rows failed."""
-    criteria = [_criterion(text) for text in options.at_least or ()]
+    criteria = read_criteria(options.at_least)
     method = open_method(
         options.method,
         template=options.template,
@@ -83,16 +82,6 @@ def _show(result: Result, options: Options) -> None:
         console.print(Text(f"Written: {options.output}"))
 
 
-def _criterion(text: str) -> tuple[str, float]:
-    name, equals, value = text.rpartition("=")
-    try:
-        if equals:
-            return name, float(value)
-    except ValueError:
-        pass
-    raise DataError(f"--at-least takes NAME=VALUE such as localisation_accuracy=0.6, got {text!r}.")
-
-
 def _calibration(threshold: str | None) -> Calibration | None:
     """The whole calibration behind a threshold file: its rows must not be judged with it."""
     try:
@@ -102,16 +91,8 @@ def _calibration(threshold: str | None) -> Calibration | None:
     return None
 
 
-def _exit_code(result: Result, criteria: Sequence[tuple[str, float]]) -> int:
-    values = {estimate.name: estimate.value for estimate in result.estimates}
-    failed = False
-    for name, wanted in criteria:
-        if name not in values:
-            raise DataError(f"there is no figure {name!r}; there are: {', '.join(values)}.")
-        value = values[name]
-        if value is None or value < wanted:
-            print(f"awase: {name} is {number(value)}, less than the wanted {wanted:g}", file=sys.stderr)
-            failed = True
+def _exit_code(result: Result, criteria: Sequence[Criterion]) -> int:
+    met = all_met(criteria, {estimate.name: estimate.value for estimate in result.estimates})
     counts = result.provenance["counts"]
     rows_failed = counts.get("failed", 0) + counts.get("bad_rows", 0)
-    return 1 if failed else 3 if rows_failed else 0
+    return 3 if met and rows_failed else 0 if met else 1

@@ -1,4 +1,4 @@
-"""Parts: Parquet files of findings in input order, written whole, and merged into the results as a stream."""
+"""Parts: Parquet files of rows in input order, written whole, and merged into the results as a stream."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,7 @@ import pyarrow.parquet as pq
 from awase.engine._manifest import Manifest, Part
 from awase.errors import DataError
 from awase.files import atomic_path, hash_file
-from awase.rows import SCHEMA, from_table, to_json_line, to_table
-from awase.types import Finding
+from awase.rows import Form, R
 
 FOLDER = "parts"
 OPEN = "open.parquet"
@@ -22,19 +21,20 @@ _DIGEST = b"awase.parts"
 _NUMBER = b"awase.part"
 
 
-def write_part(folder: Path, number: int, start: int, findings: Sequence[Finding]) -> Part:
+def write_part(folder: Path, form: Form[R], number: int, start: int, rows: Sequence[R]) -> Part:
     """Write part `number` (from 0) whole; its first row is row `start` of the input."""
-    return _write(folder, f"part-{number:06d}.parquet", number, start, findings)
+    return _write(folder, form, f"part-{number:06d}.parquet", number, start, rows)
 
 
-def replace_part(folder: Path, part: Part, findings: Sequence[Finding]) -> Part:
-    """Write other findings for the same rows, under a name of its own.
+def replace_part(folder: Path, form: Form[R], part: Part, rows: Sequence[R]) -> Part:
+    """Write other results for the same rows, under a name of its own.
 
     The old file stays whole beside it, so the manifest speaks the truth whichever of the two it names.
     """
     before = re.fullmatch(r".*-retry(\d+)\.parquet", part.file)
     retry = int(before[1]) + 1 if before else 1
-    return _write(folder, f"part-{part.number:06d}-retry{retry}.parquet", part.number, part.start, findings)
+    name = f"part-{part.number:06d}-retry{retry}.parquet"
+    return _write(folder, form, name, part.number, part.start, rows)
 
 
 def remove_unnamed(folder: Path, manifest: Manifest) -> None:
@@ -60,26 +60,26 @@ def read_part(folder: Path, part: Part) -> pa.Table:
     return pq.read_table(path)
 
 
-def failed_rows(folder: Path, manifest: Manifest) -> Iterator[tuple[Part, int, str]]:
-    """(part, index in the input, pair id) of every failed row, in input order."""
+def failed_rows(folder: Path, form: Form[R], manifest: Manifest) -> Iterator[tuple[Part, int, str]]:
+    """(part, index in the input, id) of every failed row, in input order."""
     for part in manifest.parts:
         if part.failed:
-            for offset, finding in enumerate(from_table(read_part(folder, part))):
-                if finding.error_code is not None:
-                    yield part, part.start + offset, finding.id
+            for offset, row in enumerate(form.from_table(read_part(folder, part))):
+                if row.error_code is not None:
+                    yield part, part.start + offset, row.id
 
 
-def save_open(folder: Path, number: int, findings: Sequence[Finding]) -> None:
+def save_open(folder: Path, form: Form[R], number: int, rows: Sequence[R]) -> None:
     """Keep the rows of a part that is not full yet, so that a stop loses nothing; no rows, no file."""
-    if not findings:
+    if not rows:
         (folder / FOLDER / OPEN).unlink(missing_ok=True)
         return
     with atomic_path(folder / FOLDER / OPEN) as temporary:
-        table = to_table(findings).replace_schema_metadata({_NUMBER: str(number).encode()})
+        table = form.to_table(rows).replace_schema_metadata({_NUMBER: str(number).encode()})
         pq.write_table(table, temporary)
 
 
-def load_open(folder: Path, number: int) -> list[Finding]:
+def load_open(folder: Path, form: Form[R], number: int) -> list[R]:
     """The rows that were kept for part `number`; none where what was kept is of an earlier part."""
     path = folder / FOLDER / OPEN
     if not path.is_file():
@@ -89,7 +89,7 @@ def load_open(folder: Path, number: int) -> list[Finding]:
     except (OSError, pa.ArrowInvalid):
         return []
     kept = (table.schema.metadata or {}).get(_NUMBER, b"")
-    return from_table(table) if kept == str(number).encode() else []
+    return form.from_table(table) if kept == str(number).encode() else []
 
 
 def is_merged(folder: Path, manifest: Manifest) -> bool:
@@ -104,12 +104,13 @@ def is_merged(folder: Path, manifest: Manifest) -> bool:
     return bool(metadata.get(_DIGEST, b"").decode("ascii", "replace") == manifest.digest())
 
 
-def merge(folder: Path, manifest: Manifest) -> None:
+def merge(folder: Path, form: Form[R], manifest: Manifest) -> None:
     """Write results.jsonl and results.parquet from the parts, a bounded number of rows at a time.
 
     The Parquet file comes last and holds the digest of the parts: where it is right, both are.
     """
-    schema = SCHEMA.with_metadata({_DIGEST: manifest.digest().encode()})
+    own = form.schema.metadata or {}
+    schema = form.schema.with_metadata({**own, _DIGEST: manifest.digest().encode()})
     with (
         atomic_path(folder / RESULTS) as parquet,
         atomic_path(folder / LINES) as lines,
@@ -119,7 +120,7 @@ def merge(folder: Path, manifest: Manifest) -> None:
         waiting: list[pa.Table] = []
         for part in manifest.parts:
             table = read_part(folder, part)
-            stream.writelines(f"{to_json_line(finding)}\n" for finding in from_table(table))
+            stream.writelines(f"{form.to_json_line(row)}\n" for row in form.from_table(table))
             waiting.append(table)
             if sum(len(table) for table in waiting) >= _GROUP:
                 writer.write_table(pa.concat_tables(waiting))
@@ -128,9 +129,9 @@ def merge(folder: Path, manifest: Manifest) -> None:
             writer.write_table(pa.concat_tables(waiting))
 
 
-def _write(folder: Path, name: str, number: int, start: int, findings: Sequence[Finding]) -> Part:
+def _write(folder: Path, form: Form[R], name: str, number: int, start: int, rows: Sequence[R]) -> Part:
     path = folder / FOLDER / name
     with atomic_path(path) as temporary:
-        pq.write_table(to_table(findings), temporary)
-    failed = sum(finding.error_code is not None for finding in findings)
-    return Part(number, name, start, len(findings), failed, hash_file(path))
+        pq.write_table(form.to_table(rows), temporary)
+    failed = sum(row.error_code is not None for row in rows)
+    return Part(number, name, start, len(rows), failed, hash_file(path))

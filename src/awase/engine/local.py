@@ -11,17 +11,31 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from awase.engine import _lock, _manifest, _parts
 from awase.engine._manifest import Identity, Manifest, Part
 from awase.errors import AwaseError, DataError
 from awase.files import readable_errors, remove_leftovers
-from awase.rows import from_table
+from awase.rows import FINDINGS, Form, R
 from awase.types import BadRow, Finding, Pair
 
+
+@runtime_checkable
+class Identified(Protocol):
+    """What goes in: anything with an id, which the row that comes out repeats."""
+
+    @property
+    def id(self) -> str: ...
+
+
+I = TypeVar("I", bound=Identified)  # noqa: E741
+Steps = Callable[[Iterable[I]], Iterator[Sequence[R]]]
+"""Takes the input as a stream and gives one list of rows a batch: one row for each that went in, in order."""
+
 Row = Pair | BadRow
-Work = Callable[[Iterable[Row]], Iterator[Sequence[Finding]]]
-"""Takes the rows as a stream and gives one list of findings a batch: one finding a row, in order."""
+Work = Steps[Row, Finding]
+"""The same for pairs and findings."""
 
 Progress = Callable[[int, int | None], None]
 
@@ -44,11 +58,12 @@ class Counts:
 
 
 def run_parts(
-    rows: Iterable[Row],
-    work: Work,
+    rows: Iterable[I],
+    work: Steps[I, R],
     *,
     folder: Path,
     identity: Identity,
+    form: Form[R] = FINDINGS,  # type: ignore[assignment] # the default belongs to R = Finding
     part_size: int = 512,
     total: int | None = None,
     progress: Progress | None = None,
@@ -60,10 +75,11 @@ def run_parts(
 
     Args:
         rows: the whole input, always in the same order; rows that are done are skipped.
-        work: see `Work`. Each call may read ahead.
+        work: see `Steps`. Each call may read ahead.
         folder: where parts, manifest and results go; one process at a time.
         identity: everything that decides the numbers (encoder, method, data), JSON values. The entry
             `data` may change between a run and its retry, since repairing a bad image changes it.
+        form: how the rows that come out are kept.
         part_size: rows in a part, at least; a part ends with a batch. A crash loses at most one part.
         total: number of rows where it is known, for `progress`.
         progress: called after each batch with rows done and total.
@@ -79,7 +95,7 @@ def run_parts(
     """
     with readable_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    run = _Run(folder, part_size, total, progress or _ignore, stop or _never)
+    run = _Run(folder, form, part_size, total, progress or _ignore, stop or _never)
     with _lock.hold(folder):
         if fresh:
             clear(folder)
@@ -96,7 +112,7 @@ def run_parts(
         if run.is_stopped:
             return Counts(manifest.rows, manifest.failed, new, is_stopped=True)
         if not _parts.is_merged(folder, manifest):
-            _parts.merge(folder, manifest)
+            _parts.merge(folder, form, manifest)
         return Counts(manifest.rows, manifest.failed, new)
 
 
@@ -141,20 +157,26 @@ def _open(folder: Path, identity: Identity, *, is_retry: bool) -> Manifest:
     return _manifest.open_or_create(folder, identity)
 
 
-class _Run:
+class _Run(Generic[R]):
     """One call of `run_parts`: what its two passes share."""
 
     def __init__(
-        self, folder: Path, part_size: int, total: int | None, progress: Progress, stop: Callable[[], bool]
+        self,
+        folder: Path,
+        form: Form[R],
+        part_size: int,
+        total: int | None,
+        progress: Progress,
+        stop: Callable[[], bool],
     ) -> None:
-        self.folder, self.part_size, self.total = folder, part_size, total
+        self.folder, self.form, self.part_size, self.total = folder, form, part_size, total
         self.progress, self.stop = progress, stop
         self.is_stopped = False
 
-    def go_on(self, rows: Iterable[Row], work: Work, manifest: Manifest) -> int:
+    def go_on(self, rows: Iterable[I], work: Steps[I, R], manifest: Manifest) -> int:
         """Work on the rows behind the last part. Returns how many."""
         number, start = len(manifest.parts), manifest.rows
-        part = _parts.load_open(self.folder, number)
+        part = _parts.load_open(self.folder, self.form, number)
         done = start + len(part)
         self.progress(done, self.total)
         try:
@@ -162,36 +184,36 @@ class _Run:
                 part += batch
                 self.progress(start + len(part), self.total)
                 if len(part) >= self.part_size:
-                    manifest.add(_parts.write_part(self.folder, number, start, part))
+                    manifest.add(_parts.write_part(self.folder, self.form, number, start, part))
                     number, start, part = number + 1, start + len(part), []
                 if self.stop():
                     self.is_stopped = True
                     return start + len(part) - done
             if part:
-                manifest.add(_parts.write_part(self.folder, number, start, part))
+                manifest.add(_parts.write_part(self.folder, self.form, number, start, part))
                 start, part = start + len(part), []
             manifest.finish()
         finally:
             with suppress(AwaseError, OSError):  # the disk may be full: these rows are then done again
-                _parts.save_open(self.folder, number, part)
+                _parts.save_open(self.folder, self.form, number, part)
         return start - done
 
-    def retry(self, rows: Iterable[Row], work: Work, manifest: Manifest) -> int:
+    def retry(self, rows: Iterable[I], work: Steps[I, R], manifest: Manifest) -> int:
         """Work again on the failed rows; a part is replaced as soon as all of its failed rows are done."""
-        failed = list(_parts.failed_rows(self.folder, manifest))
+        failed = list(_parts.failed_rows(self.folder, self.form, manifest))
         expected_rows = manifest.rows if manifest.is_finished else None
         done = 0
         with closing(_flat(_in_order(_pick(rows, failed, expected_rows), work))) as results:
             for part in [part for part in manifest.parts if part.failed]:
-                findings = from_table(_parts.read_part(self.folder, part))
+                kept = self.form.from_table(_parts.read_part(self.folder, part))
                 for index in [index for owner, index, _ in failed if owner is part]:
-                    findings[index - part.start] = next(results)
+                    kept[index - part.start] = next(results)
                     done += 1
                     self.progress(done, len(failed))
                     if self.stop():  # rows of this part that were not reached keep their old error
                         self.is_stopped = True
                         break
-                manifest.add(_parts.replace_part(self.folder, part, findings))
+                manifest.add(_parts.replace_part(self.folder, self.form, part, kept))
                 if self.is_stopped:
                     return done
             for _ in results:  # lets the reader reach its end, where it compares the number of rows
@@ -199,11 +221,11 @@ class _Run:
         return done
 
 
-def _in_order(rows: Iterable[Row], work: Work) -> Iterator[Sequence[Finding]]:
-    """The work's batches, checked: one finding for every row, in the order of the rows."""
+def _in_order(rows: Iterable[I], work: Steps[I, R]) -> Iterator[Sequence[R]]:
+    """The work's batches, checked: one row for each that went in, in the same order."""
     expected: deque[str] = deque()
 
-    def watched() -> Iterator[Row]:
+    def watched() -> Iterator[I]:
         for row in rows:
             expected.append(row.id)
             yield row
@@ -211,9 +233,9 @@ def _in_order(rows: Iterable[Row], work: Work) -> Iterator[Sequence[Finding]]:
     stream = work(watched())
     try:
         for batch in stream:
-            for finding in batch:
-                if not expected or finding.id != expected.popleft():
-                    raise RuntimeError(f"the work returned row {finding.id!r} out of order")
+            for row in batch:
+                if not expected or row.id != expected.popleft():
+                    raise RuntimeError(f"the work returned row {row.id!r} out of order")
             yield batch
     finally:
         if isinstance(stream, Generator):  # ends its threads now rather than whenever it is collected
@@ -223,8 +245,8 @@ def _in_order(rows: Iterable[Row], work: Work) -> Iterator[Sequence[Finding]]:
 
 
 def _pick(
-    rows: Iterable[Row], failed: Sequence[tuple[Part, int, str]], expected_rows: int | None
-) -> Iterator[Row]:
+    rows: Iterable[I], failed: Sequence[tuple[Part, int, str]], expected_rows: int | None
+) -> Iterator[I]:
     """The failed rows out of the input, checked to be the same rows at the same places as before."""
     start_over = "start over with --fresh, or choose another folder with --output"
     wanted = {index: id for _, index, id in failed}
@@ -242,7 +264,7 @@ def _pick(
         raise DataError(f"the data has {count} rows now and had {expected_rows} before; {start_over}.")
 
 
-def _flat(batches: Iterable[Sequence[Finding]]) -> Generator[Finding, None, None]:
+def _flat(batches: Iterable[Sequence[R]]) -> Generator[R, None, None]:
     for batch in batches:
         yield from batch
 

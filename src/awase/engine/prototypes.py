@@ -10,6 +10,16 @@ from awase.functional.similarity import class_prototypes
 from awase.protocols import TextEncoder
 
 
+def class_name(label: str) -> str:
+    """A class as a data set writes it, as it is to be read in a prompt: underscores become spaces.
+
+    Example:
+        >>> class_name("golden_retriever")
+        'golden retriever'
+    """
+    return label.replace("_", " ").strip()
+
+
 def encode_classes(
     encoder: TextEncoder, class_names: Sequence[str], templates: Sequence[str]
 ) -> Float[Tensor, "k d"]:
@@ -17,7 +27,7 @@ def encode_classes(
 
     Args:
         encoder: reads the prompts, all in one call.
-        class_names: as they are to be read; underscores are not touched here.
+        class_names: as they are to be read (`class_name` makes them of labels); nothing is changed here.
         templates: prompts with one `{}` each; several are averaged.
 
     Raises:
