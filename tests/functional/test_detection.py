@@ -1,194 +1,215 @@
 import math
-from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from awase.errors import DataError, ShapeError
-from awase.functional.detection import (
-    DetectionCounts,
-    auroc,
-    aurocs,
-    average_precision,
-    average_precisions,
-    count_detections,
-    precision_recall_curve,
-)
+from awase.errors import DataError
+from awase.functional import detection
+from awase.functional.detection import CONVENTIONS, aupr, auroc, fpr_at_tpr, keep_count
 
 # few distinct values, so that most samples are tied
-LABELLED = st.lists(st.tuples(st.integers(-2, 2), st.booleans()), min_size=1, max_size=30)
+SIDE = st.lists(st.integers(-3, 3), min_size=1, max_size=15)
+TPR = st.sampled_from([0.01, 0.25, 0.3, 0.5, 0.55, 0.75, 0.8, 0.95, 1.0])
+KNOWN = [0.9, 0.8, 0.7, 0.7]
+UNKNOWN = [0.7, 0.6, 0.95]
 
 
-def split(rows):
-    scores = torch.tensor([float(score) for score, _ in rows], dtype=torch.float64)
-    return scores, torch.tensor([label for _, label in rows])
+def sides(known, unknown, dtype=torch.float64):
+    return {
+        "id_scores": torch.tensor(known, dtype=dtype),
+        "ood_scores": torch.tensor(unknown, dtype=dtype),
+    }
 
 
-def naive_average_precision(rows):
-    """AP = sum over distinct thresholds of (R_k - R_{k-1}) * P_k, written from the definition."""
-    positives = sum(label for _, label in rows)
-    if positives in (0, len(rows)):
-        return None
+def naive_auroc(known, unknown):
+    """P(S_id > S_ood) + P(S_id = S_ood) / 2, pair by pair."""
+    return sum((a > b) + (a == b) / 2 for a in known for b in unknown) / (len(known) * len(unknown))
+
+
+def naive_average_precision(wanted, others):
+    """AP = sum over distinct thresholds of (R_k - R_{k-1}) * P_k, from the highest down."""
     area = recall_before = 0.0
-    for threshold in sorted({score for score, _ in rows}, reverse=True):
-        kept = [label for score, label in rows if score >= threshold]
-        recall = sum(kept) / positives
-        area += (recall - recall_before) * sum(kept) / len(kept)
-        recall_before = recall
+    for threshold in sorted({*wanted, *others}, reverse=True):
+        hits = sum(score >= threshold for score in wanted)
+        alarms = sum(score >= threshold for score in others)
+        area += (hits / len(wanted) - recall_before) * hits / (hits + alarms)
+        recall_before = hits / len(wanted)
     return area
 
 
-def naive_auroc(rows):
-    up = [score for score, label in rows if label]
-    down = [score for score, label in rows if not label]
-    if not up or not down:
-        return None
-    return sum((a > b) + (a == b) / 2 for a in up for b in down) / (len(up) * len(down))
+def naive_fpr(known, unknown, tpr, convention):
+    """Every pooled score is tried as the threshold, each with the rates it gives."""
+    if convention == "ood_positive":
+        known, unknown = [-score for score in unknown], [-score for score in known]
+    rates = [
+        (
+            sum(score >= threshold for score in known) / len(known),
+            sum(score >= threshold for score in unknown) / len(unknown),
+        )
+        for threshold in sorted({*known, *unknown}, reverse=True)
+    ]
+    if convention == "mcm_nearest":  # the curve ends where the recall is full, and is walked from there up
+        end = next(i for i, (recall, _) in enumerate(rates) if recall == 1)
+        walk = [*rates[end::-1], (1, 0.0)]
+        return walk[int(np.argmin([abs(recall - tpr) for recall, _ in walk]))][1]
+    # the highest threshold that reaches the TPR
+    return next(false for recall, false in rates if recall >= tpr - 1e-9)
 
 
 @settings(deadline=None)
-@given(LABELLED)
-def test_ap_and_auroc_equal_the_definition_with_ties(rows):
-    scores, positive = split(rows)
-    assert average_precision(scores, positive=positive) == pytest.approx(
-        naive_average_precision(rows), abs=1e-12
-    )
-    assert auroc(scores, positive=positive) == pytest.approx(naive_auroc(rows), abs=1e-12)
+@given(SIDE, SIDE)
+def test_areas_equal_the_definition_with_ties(known, unknown):
+    both = sides(known, unknown)
+    assert auroc(**both) == pytest.approx(naive_auroc(known, unknown), abs=1e-12)
+    assert aupr(**both) == pytest.approx(naive_average_precision(known, unknown), abs=1e-12)
+    found_unknown = naive_average_precision([-score for score in unknown], [-score for score in known])
+    assert aupr(**both, positive="ood") == pytest.approx(found_unknown, abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_equal_to_scikit_learn(seed):
-    metrics = pytest.importorskip("sklearn.metrics")
-    generator = torch.Generator().manual_seed(seed)
-    scores = torch.randint(40, (500,), generator=generator) / 7.0
-    positive = torch.rand(500, generator=generator) < 0.3
-    labels, values = positive.numpy(), scores.double().numpy()
-    ours = average_precision(scores.double(), positive=positive)
-    assert ours == pytest.approx(metrics.average_precision_score(labels, values), abs=1e-12)
-    assert auroc(scores, positive=positive) == pytest.approx(metrics.roc_auc_score(labels, values), abs=1e-12)
-    precision, recall, thresholds = precision_recall_curve(scores.double(), positive=positive)
-    theirs = metrics.precision_recall_curve(labels, values)
-    assert precision.flip(0).tolist() == pytest.approx(theirs[0][:-1].tolist(), abs=1e-12)
-    assert recall.flip(0).tolist() == pytest.approx(theirs[1][:-1].tolist(), abs=1e-12)
-    assert thresholds.flip(0).tolist() == theirs[2].tolist()
-    predicted = scores < 2
-    counts = count_detections(predicted=predicted, positive=positive)
-    expected = metrics.precision_recall_fscore_support(labels, predicted.numpy(), average="binary")
-    assert (counts.precision, counts.recall, counts.f1) == pytest.approx(expected[:3], abs=1e-12)
+@settings(deadline=None, max_examples=300)
+@given(SIDE, SIDE, TPR, st.sampled_from(sorted(CONVENTIONS)))
+def test_fpr_equals_the_definition_with_ties(known, unknown, tpr, convention):
+    fpr, threshold = fpr_at_tpr(**sides(known, unknown), tpr=tpr, convention=convention)
+    assert fpr == pytest.approx(naive_fpr(known, unknown, tpr, convention), abs=1e-12)
+    # the threshold that is returned is the one that gives the number
+    if convention == "ood_positive":
+        assert sum(score <= threshold for score in unknown) / len(unknown) >= tpr - 1e-9
+        assert sum(score <= threshold for score in known) / len(known) == pytest.approx(fpr)
+    else:
+        assert sum(score >= threshold for score in unknown) / len(unknown) == pytest.approx(fpr)
+    if convention == "id_positive":
+        assert sum(score >= threshold for score in known) / len(known) >= tpr - 1e-9
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_weighted_equal_to_scikit_learn(seed):
+@pytest.mark.parametrize("levels", [12, 100_000])
+def test_equal_to_scikit_learn(seed, levels):
     metrics = pytest.importorskip("sklearn.metrics")
     generator = torch.Generator().manual_seed(seed)
-    scores = torch.randint(9, (80,), generator=generator).double()
-    positive = torch.rand(80, generator=generator) < 0.5
-    weights = torch.rand(4, 80, generator=generator, dtype=torch.float64)
-    for ours, function in ((average_precisions, "average_precision_score"), (aurocs, "roc_auc_score")):
-        expected = [
-            getattr(metrics, function)(positive.numpy(), scores.numpy(), sample_weight=row.numpy())
-            for row in weights
-        ]
-        assert ours(scores, positive=positive, weights=weights).tolist() == pytest.approx(expected, abs=1e-12)
+    known = torch.randint(levels, (300,), generator=generator).double() + levels // 5
+    unknown = torch.randint(levels, (170,), generator=generator).double()
+    labels = np.r_[np.ones(300), np.zeros(170)]
+    scores = torch.cat((known, unknown)).numpy()
+    both = {"id_scores": known, "ood_scores": unknown}
+    assert auroc(**both) == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    assert aupr(**both) == pytest.approx(metrics.average_precision_score(labels, scores), abs=1e-12)
+    theirs = metrics.average_precision_score(1 - labels, -scores)
+    assert aupr(**both, positive="ood") == pytest.approx(theirs, abs=1e-12)
+    # the first point of the ROC curve that reaches the TPR, with either class as positive
+    for convention, truth, values in (("id_positive", labels, scores), ("ood_positive", 1 - labels, -scores)):
+        false, true, _ = metrics.roc_curve(truth, values, drop_intermediate=False)
+        fpr, _ = fpr_at_tpr(**both, convention=convention)
+        assert fpr == pytest.approx(false[np.argmax(true >= 0.95)], abs=1e-12)
+
+
+def test_worked_example_in_the_three_conventions():
+    both = sides(KNOWN, UNKNOWN)
+    assert auroc(**both) == pytest.approx(7 / 12)
+    assert fpr_at_tpr(**both) == (pytest.approx(2 / 3), 0.7)
+    assert fpr_at_tpr(**both, tpr=0.5) == (pytest.approx(1 / 3), 0.8)
+    assert fpr_at_tpr(**both, convention="mcm_nearest") == (pytest.approx(2 / 3), 0.7)
+    assert fpr_at_tpr(**both, convention="ood_positive") == (1.0, 0.95)
+
+
+def test_the_nearest_point_may_keep_too_few_and_lets_more_in_between():
+    # 0.6 is nearer to 2/3 than to 1/3: both kept; the unknown 0.75 just under 0.8 is let in too
+    both = sides([0.9, 0.8, 0.7], [0.75, 0.1])
+    assert fpr_at_tpr(**both, tpr=0.6, convention="mcm_nearest") == (0.5, 0.75)
+    assert fpr_at_tpr(**both, tpr=0.6) == (0.0, 0.8)
+    # 0.7 is nearer to 2/3 than to 1: one known image more is lost than the other convention loses
+    assert fpr_at_tpr(**both, tpr=0.7, convention="mcm_nearest") == (0.5, 0.75)
+    assert fpr_at_tpr(**both, tpr=0.7) == (0.5, 0.7)
+
+
+@pytest.mark.parametrize("convention", sorted(CONVENTIONS))
+def test_constant_and_perfect_scores(convention):
+    constant, perfect = sides([1.0] * 40, [1.0] * 30), sides([2.0, 3.0], [0.0, 1.0, 1.5])
+    assert auroc(**constant) == 0.5
+    assert fpr_at_tpr(**constant, convention=convention) == (1.0, 1.0)
+    assert aupr(**constant) == pytest.approx(4 / 7)
+    assert auroc(**perfect) == 1.0
+    assert fpr_at_tpr(**perfect, convention=convention)[0] == 0.0
+    assert aupr(**perfect) == aupr(**perfect, positive="ood") == 1.0
 
 
 @settings(deadline=None)
-@given(LABELLED, st.data())
-def test_integer_weights_are_repeated_samples(rows, data):
-    times = data.draw(st.lists(st.integers(0, 3), min_size=len(rows), max_size=len(rows)))
-    repeated = [row for row, n in zip(rows, times, strict=True) for _ in range(n)]
-    scores, positive = split(rows)
-    weights = torch.tensor([times], dtype=torch.float64)
-    for plural, naive in ((average_precisions, naive_average_precision), (aurocs, naive_auroc)):
-        value = float(plural(scores, positive=positive, weights=weights)[0])
-        expected = naive(repeated) if repeated else None
-        if expected is None:
-            assert math.isnan(value)
-        else:
-            assert value == pytest.approx(expected, abs=1e-12)
+@given(SIDE, SIDE)
+def test_swapping_the_sides_gives_one_minus_auroc(known, unknown):
+    assert auroc(**sides(known, unknown)) == pytest.approx(1 - auroc(**sides(unknown, known)), abs=1e-12)
 
 
 @settings(deadline=None)
-@given(LABELLED, st.randoms())
-def test_only_the_order_counts(rows, random):
-    scores, positive = split(rows)
-    value = average_precision(scores, positive=positive)
-    assert average_precision((scores * 3 + 1).exp(), positive=positive) == pytest.approx(value, abs=1e-12)
-    shuffled = list(rows)
-    random.shuffle(shuffled)
-    scores, positive = split(shuffled)
-    assert average_precision(scores, positive=positive) == pytest.approx(value, abs=1e-12)
+@given(SIDE, SIDE, TPR, st.sampled_from(sorted(CONVENTIONS)), st.randoms())
+def test_only_the_order_of_the_scores_counts(known, unknown, tpr, convention, random):
+    both = sides(known, unknown)
+    warped = {name: (2 * scores - 1).exp() for name, scores in both.items()}
+    assert auroc(**warped) == auroc(**both)
+    assert aupr(**warped) == aupr(**both)
+    fpr, threshold = fpr_at_tpr(**both, tpr=tpr, convention=convention)
+    expected = (fpr, pytest.approx(math.exp(2 * threshold - 1)))
+    assert fpr_at_tpr(**warped, tpr=tpr, convention=convention) == expected
+    random.shuffle(known)
+    random.shuffle(unknown)
+    assert fpr_at_tpr(**sides(known, unknown), tpr=tpr, convention=convention) == (fpr, threshold)
 
 
-@settings(deadline=None)
-@given(LABELLED)
-def test_the_other_class_is_one_minus_auroc_but_not_one_minus_ap(rows):
-    scores, positive = split(rows)
-    value = auroc(scores, positive=positive)
-    other = auroc(-scores, positive=~positive)
-    assert other == pytest.approx(value, abs=1e-12)
+@pytest.mark.parametrize("block", [1, 7, 10**6])
+def test_blocks_do_not_change_the_numbers(monkeypatch, block):
+    generator = torch.Generator().manual_seed(0)
+    known = torch.randint(50, (100,), generator=generator).double() + 5
+    unknown = torch.randint(50, (80,), generator=generator).double()
+    whole = [auroc(id_scores=known, ood_scores=unknown), aupr(id_scores=known, ood_scores=unknown)]
+    monkeypatch.setattr(detection, "_BLOCK", block)
+    parts = [auroc(id_scores=known, ood_scores=unknown), aupr(id_scores=known, ood_scores=unknown)]
+    assert parts == pytest.approx(whole, abs=1e-14)
 
 
-def test_ap_depends_on_the_positive_class():
-    scores = torch.tensor([4.0, 3.0, 2.0, 1.0])
-    positive = torch.tensor([True, False, False, False])
-    assert average_precision(scores, positive=positive) == 1.0
-    scores = torch.tensor([3.0, 4.0, 2.0, 1.0])
-    assert average_precision(scores, positive=positive) == 0.5
-    assert average_precision(-scores, positive=~positive) == pytest.approx((1 + 1 + 3 / 4) / 3)
+@pytest.mark.parametrize(("tpr", "n", "kept"), [(0.55, 100, 55), (0.95, 100, 95), (0.95, 3, 3), (1e-9, 5, 1)])
+def test_a_share_of_n_is_rounded_up_but_not_by_floating_point(tpr, n, kept):
+    assert keep_count(tpr, n) == kept
+    known = torch.arange(n, dtype=torch.float64)
+    _, threshold = fpr_at_tpr(id_scores=known, ood_scores=torch.zeros(1), tpr=tpr)
+    assert int((known >= threshold).sum()) == kept
 
 
-@settings(deadline=None)
-@given(LABELLED)
-def test_constant_scores_give_the_prevalence(rows):
-    _, positive = split(rows)
-    n_positive = int(positive.sum())
-    value = average_precision(torch.zeros(len(rows)), positive=positive)
-    if 0 < n_positive < len(rows):
-        assert value == pytest.approx(n_positive / len(rows))
-        assert auroc(torch.zeros(len(rows)), positive=positive) == 0.5
-    else:
-        assert value is None
+def test_infinite_scores_and_half_precision_are_ordered():
+    both = sides([math.inf, 0.0], [-math.inf, 0.0])
+    assert auroc(**both) == pytest.approx((1 + 1 + 1 + 0.5) / 4)
+    assert auroc(**sides(KNOWN, UNKNOWN, torch.float16)) == pytest.approx(7 / 12)
+    wide = sides([1.0 + 1e-12], [1.0])
+    wide["ood_scores"] = wide["ood_scores"].float()
+    assert auroc(**wide) == 1.0  # compared as float64
 
 
-@settings(deadline=None)
-@given(LABELLED)
-def test_curve_rises_to_full_recall(rows):
-    scores, positive = split(rows)
-    precision, recall, thresholds = precision_recall_curve(scores, positive=positive)
-    if not positive.any():
-        assert len(precision) == len(recall) == len(thresholds) == 0
-        return
-    assert recall[-1] == 1
-    assert all(a <= b for a, b in pairwise(recall.tolist()))
-    for p, r, t in zip(precision.tolist(), recall.tolist(), thresholds.tolist(), strict=True):
-        counts = count_detections(predicted=scores >= t, positive=positive)
-        assert (p, r) == (pytest.approx(counts.precision), pytest.approx(counts.recall))
+BAD = [math.nan, 1.0]
+GOOD = [0.0, 1.0]
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(0, 5), st.integers(0, 5), st.integers(0, 5))
-def test_ratios_are_none_where_they_do_not_exist(tp, fp, fn):
-    counts = DetectionCounts(tp, fp, fn)
-    assert (counts.precision is None) == (tp + fp == 0)
-    assert (counts.recall is None) == (tp + fn == 0)
-    assert (counts.f1 is None) == (tp + fp + fn == 0)
-    if counts.precision and counts.recall:
-        expected = 2 * counts.precision * counts.recall / (counts.precision + counts.recall)
-        assert counts.f1 == pytest.approx(expected)
+@pytest.mark.parametrize("function", [auroc, aupr, fpr_at_tpr])
+@pytest.mark.parametrize(
+    ("known", "unknown", "message"),
+    [
+        (BAD, GOOD, "id_scores must hold no NaN, got 1 in 2"),
+        (GOOD, BAD, "ood_scores must hold no NaN"),
+        ([], GOOD, "id_scores must hold at least one score"),
+        (GOOD, [], "ood_scores must hold at least one score"),
+    ],
+)
+def test_bad_scores_are_refused(function, known, unknown, message):
+    with pytest.raises(DataError, match=message):
+        function(**sides(known, unknown))
 
 
-def test_degenerate_input():
-    assert average_precision(torch.zeros(0), positive=torch.zeros(0, dtype=torch.bool)) is None
-    assert auroc(torch.zeros(0), positive=torch.zeros(0, dtype=torch.bool)) is None
-    with pytest.raises(DataError, match="NaN"):
-        average_precision(torch.tensor([math.nan, 1.0]), positive=torch.tensor([True, False]))
-    with pytest.raises((ShapeError, TypeError)):  # TypeError where the shape hook speaks first
-        count_detections(predicted=torch.ones(2, dtype=torch.bool), positive=torch.ones(3, dtype=torch.bool))
-
-
-def test_infinite_scores_are_ordered():
-    scores = torch.tensor([math.inf, 0.0, -math.inf])
-    assert average_precision(scores, positive=torch.tensor([True, False, False])) == 1.0
+def test_bad_settings_are_refused():
+    both = sides(KNOWN, UNKNOWN)
+    for tpr in (0.0, -0.5, 1.01, 95.0, math.nan):
+        with pytest.raises(DataError, match="tpr must lie in"):
+            fpr_at_tpr(**both, tpr=tpr)
+    with pytest.raises(DataError, match="id_positive, ood_positive, mcm_nearest"):
+        fpr_at_tpr(**both, convention="nearest")
+    with pytest.raises(DataError, match="positive must be"):
+        aupr(**both, positive="in")
+    assert fpr_at_tpr(**both, tpr=1) == fpr_at_tpr(**both, tpr=1.0)

@@ -1,223 +1,270 @@
-"""How well a score finds one class: average precision, AUROC, precision, recall, F1.
+"""How well one score separates known (ID) from unknown (OOD) images: AUROC, AUPR, FPR at a TPR.
 
-Exact with ties: samples of equal score are passed together, as in scikit-learn. Every function says which
-class is positive by asking for it; a quantity that does not exist (one class only) is None, never NaN or 0.
-The plural functions take one row of weights per bootstrap replicate and sort once for all of them; only
-there a NaN marks a replicate without both classes. What is left out: choosing a threshold
-(`awase.check`), and intervals (`intervals.py`).
+Exact with ties, and every number says which class is positive. Both sides are sorted on their own and looked
+up in each other, so ten million scores take a few times their own memory. Infinite scores are ordered like
+any other, and all are compared as float64. What is left out: choosing a threshold that carries a guarantee
+(`awase.ood`), intervals (`detection_bootstrap.py`), and the metrics of samples that carry labels, which live
+in `labelled_detection.py` and can be imported from here too.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from awase.errors import DataError, ShapeError
+from awase.errors import DataError
+from awase.functional.labelled_detection import (
+    DetectionCounts,
+    aurocs,
+    average_precision,
+    average_precisions,
+    count_detections,
+    labelled_auroc,
+    precision_recall_curve,
+)
+
+__all__ = [
+    "CONVENTIONS",
+    "DetectionCounts",
+    "aupr",
+    "auroc",
+    "aurocs",
+    "average_precision",
+    "average_precisions",
+    "count_detections",
+    "fpr_at_tpr",
+    "keep_count",
+    "labelled_auroc",
+    "precision_recall_curve",
+    "require_convention",
+]
+
+CONVENTIONS = {
+    "id_positive": "positive: in-distribution; threshold keeps at least the TPR",
+    "ood_positive": "positive: out-of-distribution; threshold catches at least the TPR of it",
+    "mcm_nearest": "positive: in-distribution; operating point nearest to the TPR, as in MCM's code",
+}
+_BLOCK = 1 << 20  # scores looked up at once: temporaries stay small beside ten million scores
 
 
-@dataclass(frozen=True, slots=True)
-class DetectionCounts:
-    """True positives, false positives and false negatives, with the three ratios made of them."""
+def auroc(*, id_scores: Float[Tensor, " n"], ood_scores: Float[Tensor, " m"]) -> float:
+    """Probability that a known image scores above an unknown one; a tie counts half (Mann-Whitney).
 
-    true_positives: int
-    false_positives: int
-    false_negatives: int
+        AUROC = P(S_id > S_ood) + P(S_id = S_ood) / 2
 
-    @property
-    def precision(self) -> float | None:
-        """Share of the predicted that are positive; None when nothing was predicted."""
-        return _ratio(self.true_positives, self.true_positives + self.false_positives)
-
-    @property
-    def recall(self) -> float | None:
-        """Share of the positive that were predicted; None when nothing is positive."""
-        return _ratio(self.true_positives, self.true_positives + self.false_negatives)
-
-    @property
-    def f1(self) -> float | None:
-        """Harmonic mean of precision and recall; None when nothing is positive and nothing predicted."""
-        hits = 2 * self.true_positives
-        return _ratio(hits, hits + self.false_positives + self.false_negatives)
-
-
-def count_detections(*, predicted: Bool[Tensor, " n"], positive: Bool[Tensor, " n"]) -> DetectionCounts:
-    """Counts of right and wrong predictions.
-
-    Args:
-        predicted: True where the detector fired, for example score < threshold.
-        positive: True where it should have.
-
-    Raises:
-        ShapeError: the two have different lengths.
-
-    Example:
-        >>> import torch
-        >>> counts = count_detections(
-        ...     predicted=torch.tensor([True, True, False]), positive=torch.tensor([True, False, False])
-        ... )
-        >>> counts.precision, counts.recall
-        (0.5, 1.0)
-    """
-    _require_same_length(predicted, positive)
-    return DetectionCounts(
-        true_positives=int((predicted & positive).sum()),
-        false_positives=int((predicted & ~positive).sum()),
-        false_negatives=int((~predicted & positive).sum()),
-    )
-
-
-def average_precision(scores: Float[Tensor, " n"], *, positive: Bool[Tensor, " n"]) -> float | None:
-    """Step-wise average precision, the area under the precision-recall staircase.
-
-        AP = sum_k (R_k - R_{k-1}) * P_k        over the distinct scores, from the highest down
-
-    No interpolation. The value depends on which class is positive: a random score gives the prevalence,
-    so print the prevalence beside it.
+    The trapezoidal area under the ROC curve. Exchanging the sides gives 1 - AUROC.
 
     Args:
-        scores: any unit; higher = more likely positive. Negate a score that points the other way.
-        positive: the class to be found.
+        id_scores: one score per known image; any unit, higher = more in-distribution.
+        ood_scores: the same score for unknown images.
 
     Returns:
-        A number in (0, 1], None when a class is missing.
+        A number in [0, 1], higher = better; 0.5 for constant scores.
 
     Raises:
-        DataError: a score is NaN.
+        DataError: a side is empty or holds a NaN.
 
     Example:
         >>> import torch
-        >>> scores = torch.tensor([0.9, 0.8, 0.7])
-        >>> average_precision(scores, positive=torch.tensor([True, False, True]))
-        0.8333333333333333
+        >>> known = torch.tensor([0.9, 0.8, 0.7, 0.7])
+        >>> unknown = torch.tensor([0.7, 0.6, 0.95])
+        >>> f"{auroc(id_scores=known, ood_scores=unknown):.5f}"
+        '0.58333'
 
     Relates to:
-        auroc: does not depend on the prevalence.
+        labelled_auroc: the same of scores with labels; None where a class is missing.
     """
-    return _single(average_precisions(scores, positive=positive, weights=_ones(scores)))
+    known, unknown = _ascending(id_scores, ood_scores)
+    halves = 0  # wins count 2 and ties 1, in Python's integers: exact for any n * m
+    for block in torch.split(known, _BLOCK):
+        halves += int(_below(unknown, block).sum()) + int(_up_to(unknown, block).sum())
+    return halves / (2 * len(known) * len(unknown))
 
 
-def average_precisions(
-    scores: Float[Tensor, " n"], *, positive: Bool[Tensor, " n"], weights: Float[Tensor, "b n"]
-) -> Float[Tensor, " b"]:
-    """`average_precision` under b sets of sample weights; NaN in rows where a class has no weight.
+def aupr(*, id_scores: Float[Tensor, " n"], ood_scores: Float[Tensor, " m"], positive: str = "id") -> float:
+    """Step-wise average precision of finding the known ("id", AUPR-in) or the unknown ("ood", AUPR-out).
 
-    Integer weights give what repeating the samples would give.
-    """
-    order, ends = _descending(scores, positive)
-    if len(order) == 0:
-        return torch.full((len(weights),), math.nan, dtype=torch.float64)
-    weights = weights.double()[:, order]
-    hits = (weights * positive[order]).cumsum(dim=1)[:, ends]  # (b, k): at the last sample of every tie
-    seen = weights.cumsum(dim=1)[:, ends]
-    gained = hits.diff(dim=1, prepend=hits.new_zeros(len(hits), 1))
-    total = hits[:, -1:]
-    # where nothing was seen yet nothing was gained: clamp keeps 0 / 0 out of the sum
-    area = (gained * hits / seen.clamp(min=torch.finfo(torch.float64).tiny)).sum(dim=1) / total[:, 0]
-    return _where_both(area, total[:, 0], seen[:, -1])
+        AUPR = sum_k (R_k - R_{k-1}) * P_k        over the distinct scores
 
-
-def auroc(scores: Float[Tensor, " n"], *, positive: Bool[Tensor, " n"]) -> float | None:
-    """Probability that a positive scores above a negative; a tie counts half (Mann-Whitney).
+    No interpolation: a straight line between two points of the curve, as OpenOOD draws, is optimistic. A
+    random score gives the share of the positive class, so print the two counts beside it.
 
     Args:
-        scores: higher = more likely positive.
-        positive: the class to be found.
+        id_scores: one score per known image; any unit, higher = more in-distribution.
+        ood_scores: the same score for unknown images.
+        positive: the class to be found, "id" from the highest score down or "ood" from the lowest up.
 
     Returns:
-        A number in [0, 1], 0.5 for constant scores, None when a class is missing.
+        A number in (0, 1], higher = better.
 
     Raises:
-        DataError: a score is NaN.
+        DataError: a side is empty or holds a NaN, or positive is neither "id" nor "ood".
 
     Example:
         >>> import torch
-        >>> auroc(torch.tensor([0.9, 0.5, 0.5]), positive=torch.tensor([True, True, False]))
-        0.75
+        >>> sides = {"id_scores": torch.tensor([0.9, 0.7]), "ood_scores": torch.tensor([0.8])}
+        >>> f"{aupr(**sides):.3f} {aupr(**sides, positive='ood'):.3f}"
+        '0.833 0.500'
+
+    Relates to:
+        average_precision: the same of scores with labels.
     """
-    return _single(aurocs(scores, positive=positive, weights=_ones(scores)))
+    known, unknown = _ascending(id_scores, ood_scores)
+    if positive == "id":
+        wanted, others = known, unknown
+    elif positive == "ood":
+        wanted, others = -unknown.flip(0), -known.flip(0)
+    else:
+        raise DataError(f'positive must be "id" or "ood", got {positive!r}.')
+    area = 0.0
+    for block in torch.split(wanted, _BLOCK):
+        # every positive adds the precision at its own score; the steps of the curve are 1 / n each
+        hits = len(wanted) - _below(wanted, block)
+        alarms = len(others) - _below(others, block)
+        area += float((hits.double() / (hits + alarms)).sum())
+    return area / len(wanted)
 
 
-def aurocs(
-    scores: Float[Tensor, " n"], *, positive: Bool[Tensor, " n"], weights: Float[Tensor, "b n"]
-) -> Float[Tensor, " b"]:
-    """`auroc` under b sets of sample weights; NaN in rows where a class has no weight."""
-    order, ends = _descending(scores, positive)
-    if len(order) == 0:
-        return torch.full((len(weights),), math.nan, dtype=torch.float64)
-    weights = weights.double()[:, order]
-    hits = (weights * positive[order]).cumsum(dim=1)[:, ends]
-    misses = (weights * ~positive[order]).cumsum(dim=1)[:, ends]
-    before = misses.new_zeros(len(misses), 1)
-    gained, wrong = hits.diff(dim=1, prepend=before), misses.diff(dim=1, prepend=before)
-    below = misses[:, -1:] - misses
-    wins = (gained * (below + wrong / 2)).sum(dim=1)
-    area = wins / (hits[:, -1] * misses[:, -1])
-    return _where_both(area, hits[:, -1], hits[:, -1] + misses[:, -1])
+def fpr_at_tpr(
+    *,
+    id_scores: Float[Tensor, " n"],
+    ood_scores: Float[Tensor, " m"],
+    tpr: float | int = 0.95,
+    convention: str = "id_positive",
+) -> tuple[float, float]:
+    """Share of one class that passes for the other, at the threshold that finds `tpr` of the positive one.
 
+    Three conventions go by this one name, and their numbers differ:
 
-def precision_recall_curve(
-    scores: Float[Tensor, " n"], *, positive: Bool[Tensor, " n"]
-) -> tuple[Float[Tensor, " k"], Float[Tensor, " k"], Float[Tensor, " k"]]:
-    """Precision and recall of "score >= threshold" at every distinct score, from the highest down.
+        id_positive    threshold = the ceil(tpr * n)-th largest of id_scores
+                       fpr       = #{ood_scores >= threshold} / m
+        ood_positive   threshold = the ceil(tpr * m)-th smallest of ood_scores
+                       fpr       = #{id_scores <= threshold} / n
+        mcm_nearest    threshold = the pooled score at which the share of id_scores >= threshold is nearest to
+                       tpr: of two equally near shares the larger, of the scores with that share the lowest
+                       (the highest where it is 1)
+                       fpr       = #{ood_scores >= threshold} / m
+
+    id_positive is what the papers after Ming et al. 2022 (MCM, arXiv 2211.13445) describe, mcm_nearest what
+    their code computes; OpenOOD and pytorch-ood take out-of-distribution as positive.
+
+    Args:
+        id_scores: one score per known image; any unit, higher = more in-distribution.
+        ood_scores: the same score for unknown images.
+        tpr: share of the positive class to find, in (0, 1].
+        convention: one of `CONVENTIONS`.
 
     Returns:
-        precision, recall and thresholds, float64. Recall rises to 1; all three are empty when no sample
-        is positive.
+        fpr, lower = better, and threshold, in the unit of the scores. A tie at the threshold counts as a
+        false positive, so fpr is never flattered.
 
     Raises:
-        DataError: a score is NaN.
+        DataError: a side is empty or holds a NaN, tpr lies outside (0, 1], or there is no such convention.
 
     Example:
         >>> import torch
-        >>> scores = torch.tensor([0.9, 0.8, 0.7])
-        >>> precision, recall, at = precision_recall_curve(scores, positive=torch.tensor([True, False, True]))
-        >>> recall.tolist()
-        [0.5, 0.5, 1.0]
+        >>> known = torch.tensor([0.9, 0.8, 0.7, 0.7])
+        >>> unknown = torch.tensor([0.7, 0.6, 0.95])
+        >>> fpr, threshold = fpr_at_tpr(id_scores=known, ood_scores=unknown)
+        >>> f"{fpr:.3f} at {threshold:.1f}"
+        '0.667 at 0.7'
+        >>> fpr_at_tpr(id_scores=known, ood_scores=unknown, convention="ood_positive")[0]
+        1.0
+
+    Relates to:
+        auroc: the same question over all thresholds at once.
+        awase.ood: conformal thresholds, which hold in finite samples.
     """
-    order, ends = _descending(scores, positive)
-    hits = positive[order].double().cumsum(dim=0)[ends]
-    if len(hits) == 0 or hits[-1] == 0:
-        empty = torch.zeros(0, dtype=torch.float64)
-        return empty, empty.clone(), empty.clone()
-    return hits / (ends + 1), hits / hits[-1], scores.double()[order][ends]
+    require_tpr(tpr)
+    require_convention(convention)
+    known, unknown = _ascending(id_scores, ood_scores)
+    if convention == "ood_positive":
+        threshold = float(unknown[keep_count(tpr, len(unknown)) - 1])
+        return _count_up_to(known, threshold) / len(known), threshold
+    threshold = float(known[-keep_count(tpr, len(known))])
+    if convention == "mcm_nearest":
+        threshold = _nearest(known, unknown, threshold, tpr)
+    return (len(unknown) - _count_below(unknown, threshold)) / len(unknown), threshold
 
 
-def _descending(
-    scores: Float[Tensor, " n"], positive: Bool[Tensor, " n"]
-) -> tuple[Int[Tensor, " n"], Int[Tensor, " k"]]:
-    """The order from the highest score down, and in it the last place of every distinct score."""
-    _require_same_length(scores, positive)
-    if bool(scores.isnan().any()):
-        raise DataError("scores hold a NaN; leave rows without a score out, or give them one.")
-    order = scores.argsort(descending=True, stable=True)
-    ranked = scores[order]
-    is_last = torch.ones(len(ranked), dtype=torch.bool)
-    is_last[:-1] = ranked[1:] != ranked[:-1]
-    return order, is_last.nonzero()[:, 0]
+def keep_count(share: float | int, n: int) -> int:
+    """How many of n make up at least this share, at least 1.
+
+    Example:
+        >>> keep_count(0.55, 100), keep_count(0.95, 3)
+        (55, 3)
+    """
+    # 0.55 * 100 is 55.00000000000001 in floating point: a bare ceil would keep one image too many
+    return max(1, math.ceil(share * n - 1e-9))
 
 
-def _require_same_length(first: Tensor, second: Tensor) -> None:
-    if len(first) != len(second):
-        raise ShapeError(f"one label a score is needed, got {len(first)} and {len(second)}.")
+def require_tpr(tpr: float | int) -> None:
+    """Refuse a share outside (0, 1].
+
+    Raises:
+        DataError: as said.
+    """
+    if not 0 < tpr <= 1:
+        raise DataError(f"tpr must lie in (0, 1], got {tpr}; 0.95 keeps 95 % of the known images.")
 
 
-def _where_both(
-    values: Float[Tensor, " b"], positives: Float[Tensor, " b"], total: Float[Tensor, " b"]
-) -> Float[Tensor, " b"]:
-    """The values, NaN where one class has no weight."""
-    return values.where((positives > 0) & (positives < total), math.nan)
+def require_convention(convention: str) -> None:
+    """Refuse a convention that is not in `CONVENTIONS`.
+
+    Raises:
+        DataError: as said; the message lists them.
+    """
+    if convention not in CONVENTIONS:
+        raise DataError(f"there is no convention {convention!r}; there are: {', '.join(CONVENTIONS)}.")
 
 
-def _ones(scores: Float[Tensor, " n"]) -> Float[Tensor, "1 n"]:
-    return torch.ones(1, len(scores), dtype=torch.float64)
+def _nearest(
+    known: Float[Tensor, " n"], unknown: Float[Tensor, " m"], value: float, tpr: float | int
+) -> float:
+    """The threshold of mcm_nearest; `value` is the known score at which the share first reaches tpr."""
+    n = len(known)
+    below, up_to = _count_below(known, value), _count_up_to(known, value)
+    share, share_above = (n - below) / n, (n - up_to) / n
+    unknown_above = unknown[_count_up_to(unknown, value) :]
+    # a share is on offer only where some pooled score reaches it: a share of 0 needs an unknown one on top
+    if abs(share_above - tpr) < abs(share - tpr) and (up_to < n or len(unknown_above)):
+        return min(float(side[0]) for side in (known[up_to:], unknown_above) if len(side))
+    if below == 0:
+        return value
+    # subtle: the authors walk up from the lowest score, so unknown ones just under `value` pass as well
+    lower = unknown[_count_up_to(unknown, float(known[below - 1])) :]
+    return min(value, float(lower[0])) if len(lower) else value
 
 
-def _single(values: Float[Tensor, " b"]) -> float | None:
-    value = float(values[0])
-    return None if math.isnan(value) else value
+def _ascending(
+    id_scores: Float[Tensor, " n"], ood_scores: Float[Tensor, " m"]
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " m"]]:
+    """Both sides in float64 from the lowest score up, checked."""
+    for name, scores in (("id_scores", id_scores), ("ood_scores", ood_scores)):
+        if len(scores) == 0:
+            raise DataError(f"{name} must hold at least one score, got none.")
+        if bool(scores.isnan().any()):
+            n_bad = int(scores.isnan().sum())
+            raise DataError(
+                f"{name} must hold no NaN, got {n_bad} in {len(scores)}; leave rows without a score out."
+            )
+    return id_scores.double().sort().values, ood_scores.double().sort().values
 
 
-def _ratio(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _below(ascending: Float[Tensor, " n"], values: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """For each value, how many lie under it."""
+    return torch.searchsorted(ascending, values)
+
+
+def _up_to(ascending: Float[Tensor, " n"], values: Float[Tensor, " b"]) -> Int[Tensor, " b"]:
+    """For each value, how many lie under it or on it."""
+    return torch.searchsorted(ascending, values, right=True)
+
+
+def _count_below(ascending: Float[Tensor, " n"], value: float) -> int:
+    return int(torch.searchsorted(ascending, value))
+
+
+def _count_up_to(ascending: Float[Tensor, " n"], value: float) -> int:
+    return int(torch.searchsorted(ascending, value, right=True))
