@@ -134,6 +134,14 @@ def test_a_refusal_is_a_row_and_is_tried_again(tmp_path: Path) -> None:
     assert len(LOG.fits) == before  # the fine one is kept, the refused one refuses before it fits
 
 
+def test_what_was_measured_before_on_the_same_bench_stays(tmp_path: Path) -> None:
+    run(_bench(), [Cell("spy", 4, 1)], METHODS, tmp_path)
+    run(Bench(_task, None, [lambda tuned, task: {"accuracy": 0.0}], [], {"data": "other"}),
+        [Cell("spy", 3, 1)], METHODS, tmp_path)  # fmt: skip
+    rows = run(_bench(), [Cell("spy", 1, 1)], METHODS, tmp_path)
+    assert [row.cell.shots for row in rows] == [1, 4]
+
+
 def test_other_settings_or_data_are_other_cells(tmp_path: Path) -> None:
     cell = Cell("spy", 1, 1)
     run(_bench(), [cell], METHODS, tmp_path)

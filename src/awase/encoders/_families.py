@@ -17,6 +17,8 @@ from awase.errors import EncoderError
 
 Pooling = Literal["end", "first", "last"]
 CAUSAL = ("clip", "clipseg", "metaclip_2", "groupvit")
+# queries, keys and values, as the families name them
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "query", "key", "value")
 # 2 in these configurations is the mark of a time when the id was wrong: the largest id is meant
 LEGACY_END = ("clip", "clipseg", "groupvit")
 

@@ -4,7 +4,7 @@ A frozen EfficientNet-Lite with an attention-pooling layer on the image side, a 
 three layers read at its end token on the text side. What it was trained on, how well it does and where
 it is blind stands in `_builtin/card.md`; the training is in `studies/builtin`.
 
-Weights are safetensors in float16 and computed with in float32. Left out: other sizes, fine-tuning.
+Weights are safetensors in float16 and computed with in float32. Left out: other sizes.
 """
 
 import hashlib
@@ -18,12 +18,13 @@ import torch
 from jaxtyping import Float
 from PIL.Image import Image
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from awase.encoders._builtin.photo import PhotoTower
 from awase.encoders._builtin.pixels import to_pixels
 from awase.encoders._builtin.text import CausalTextTower
+from awase.encoders._projections import linear_maps
 from awase.encoders._tokens import Tokenization, read_backend
 from awase.errors import EncoderError
 from awase.types import EncoderSpec, Threshold, TokenBatch
@@ -33,7 +34,7 @@ _CHUNK = 256  # texts in one forward pass
 
 
 class BuiltinEncoder:
-    """The built-in model as an `Encoder`, a `TokenEncoder` and a `PatchEncoder`.
+    """The built-in model as an `Encoder`, a `TokenEncoder`, a `PatchEncoder` and a `TrainableEncoder`.
 
     Example:
         >>> encoder = load("")
@@ -68,6 +69,19 @@ class BuiltinEncoder:
 
     def __repr__(self) -> str:
         return f"builtin.load({self.spec.name!r}, dtype={self.spec.dtype!r})"
+
+    @property
+    def module(self) -> nn.Module:
+        return nn.ModuleDict({"image": self.image_tower, "text": self.text_tower})
+
+    def attention_projections(self, tower: str) -> tuple[str, ...]:
+        """Text: the fused maps of queries, keys and values. Image: where the pooling looks and what it reads.
+
+        Raises:
+            EncoderError: there is no such tower.
+        """
+        ends = ("query_key_value", "pooling.look", "pooling.value")
+        return linear_maps(self.module, tower, prefix=f"{tower}.", ends=ends)
 
     def preprocess(self, image: Image) -> Float[Tensor, "3 y x"]:
         """The whole image squashed to a square, as the training photos were."""

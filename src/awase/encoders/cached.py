@@ -5,30 +5,46 @@ features and towers are the wrapped encoder's own. One file per encoder fingerpr
 preprocessing or precision starts a new one. Left out: limits on the size of the folder; delete what you like.
 """
 
+import copy
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jaxtyping import Float
 from PIL.Image import Image
-from torch import Tensor
+from torch import Tensor, nn
 
 from awase import registry
 from awase.encoders._store import SqliteStore
 from awase.errors import EncoderError
-from awase.protocols import Encoder, ImageTower, PatchEncoder, TextTower, TokenEncoder
+from awase.protocols import (
+    Encoder,
+    ImageTower,
+    PatchEncoder,
+    TextTower,
+    TokenEncoder,
+    TrainableEncoder,
+)
 from awase.types import EncoderSpec, Threshold, TokenBatch
 
 
 class CachedEncoder:
-    """The wrapped encoder, with `store`."""
+    """The wrapped encoder, with `store`.
+
+    A deep copy is a copy of the wrapped encoder alone: what is copied is about to change, and a store is for
+    one set of weights.
+    """
 
     def __init__(self, encoder: Encoder, store: SqliteStore) -> None:
         self._encoder, self.store = encoder, store
 
     def __repr__(self) -> str:
         return f"cached.wrap({self._encoder!r}, {str(self.store.path.parent)!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Encoder:
+        return copy.deepcopy(self._encoder, memo)
 
     @property
     def spec(self) -> EncoderSpec:
@@ -91,6 +107,42 @@ class _WithBoth(_WithTokens):
         return self._patches.image_tower
 
 
+class _Trainable(_WithTokens):
+    """A `TokenEncoder` and a `TrainableEncoder`."""
+
+    def __init__(
+        self, encoder: Encoder, store: SqliteStore, tokens: TokenEncoder, trained: TrainableEncoder
+    ) -> None:
+        super().__init__(encoder, store, tokens)
+        self._trained = trained
+
+    @property
+    def module(self) -> nn.Module:
+        return self._trained.module
+
+    def attention_projections(self, tower: str) -> tuple[str, ...]:
+        return self._trained.attention_projections(tower)
+
+
+class _TrainableWithPatches(_Trainable):
+    """All three."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        store: SqliteStore,
+        tokens: TokenEncoder,
+        trained: TrainableEncoder,
+        patches: PatchEncoder,
+    ) -> None:
+        super().__init__(encoder, store, tokens, trained)
+        self._patches = patches
+
+    @property
+    def image_tower(self) -> ImageTower:
+        return self._patches.image_tower
+
+
 def wrap(encoder: Encoder, folder: Path) -> CachedEncoder:
     """The same encoder with a store in `folder`, which is made where it is missing.
 
@@ -111,6 +163,10 @@ def wrap(encoder: Encoder, folder: Path) -> CachedEncoder:
         ('tiny', 0)
     """
     store = SqliteStore(Path(folder) / f"{encoder.spec.fingerprint}.sqlite")
+    if isinstance(encoder, TokenEncoder) and isinstance(encoder, TrainableEncoder):
+        if isinstance(encoder, PatchEncoder):
+            return _TrainableWithPatches(encoder, store, encoder, encoder, encoder)
+        return _Trainable(encoder, store, encoder, encoder)
     if isinstance(encoder, TokenEncoder) and isinstance(encoder, PatchEncoder):
         return _WithBoth(encoder, store, encoder, encoder)
     if isinstance(encoder, TokenEncoder):

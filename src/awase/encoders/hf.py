@@ -22,6 +22,7 @@ from awase.encoders import _families, _hub
 from awase.encoders import _transformers as library
 from awase.encoders._config import read_config
 from awase.encoders._preprocess import Preprocess, from_settings
+from awase.encoders._projections import linear_maps, require_tower
 from awase.encoders._tokens import (
     Tokenization,
     add_lowercase,
@@ -38,7 +39,7 @@ _CHUNK = 256  # texts in one forward pass
 
 
 class HfEncoder:
-    """A transformers dual encoder as `Encoder` and `TokenEncoder`."""
+    """A transformers dual encoder as `Encoder`, `TokenEncoder` and `TrainableEncoder`."""
 
     default_threshold: Threshold | None = None
 
@@ -54,12 +55,32 @@ class HfEncoder:
         self._preprocess, self._tokenization = preprocess, tokenization
         self._device = next(model.parameters()).device
         self.logit_scale = library.logit_scale(model)
-        self.text_tower: TransformerText = _families.text_tower(model, kind)
         # the English template does not suit a Chinese text tower
         self.default_template = "" if kind == "chinese_clip" else "A photo depicts "
 
     def __repr__(self) -> str:
         return f"hf.load({self.spec.name!r}, dtype={self.spec.dtype!r})"
+
+    @property
+    def text_tower(self) -> TransformerText:
+        # put together anew each time: parts of the model may have been exchanged for wrapped ones
+        return _families.text_tower(self._model, self._kind)
+
+    @property
+    def module(self) -> nn.Module:
+        return self._model
+
+    def attention_projections(self, tower: str) -> tuple[str, ...]:
+        """Queries, keys and values of every block; the pooling head of SigLIP, which packs them, is left out.
+
+        Raises:
+            EncoderError: there is no such tower, or its attention is not known here.
+        """
+        require_tower(tower)
+        part = library.text_encoder if tower == "text" else library.image_encoder
+        encoder = part(self._model)
+        prefix = next(f"{name}." for name, module in self._model.named_modules() if module is encoder)
+        return linear_maps(self._model, tower, prefix=prefix, ends=_families.PROJECTIONS)
 
     def preprocess(self, image: Image) -> Float[Tensor, "3 y x"]:
         return self._preprocess(image)
@@ -109,7 +130,11 @@ class HfEncoder:
 class HfPatchEncoder(HfEncoder):
     """The same where the image tower is a vision transformer: also a `PatchEncoder`."""
 
-    image_tower: TransformerImage
+    @property
+    def image_tower(self) -> TransformerImage:
+        tower = _families.image_tower(self._model, self._kind)
+        assert tower is not None  # `load` makes this class only where there is one
+        return tower
 
 
 def load(
@@ -161,12 +186,9 @@ def load(
         model = model.to(device)
     except (RuntimeError, AssertionError) as error:
         raise EncoderError(f"the device {device!r} cannot be used: {error}") from error
-    image_tower = _families.image_tower(model, kind)
-    if image_tower is None:
-        return HfEncoder(model, kind, spec, preprocess, tokenization)
-    encoder = HfPatchEncoder(model, kind, spec, preprocess, tokenization)
-    encoder.image_tower = image_tower
-    return encoder
+    has_patches = _families.image_tower(model, kind) is not None
+    encoder_class = HfPatchEncoder if has_patches else HfEncoder
+    return encoder_class(model, kind, spec, preprocess, tokenization)
 
 
 def tokenization_of(folder: Path, checked: Mapping[str, Any]) -> Tokenization:

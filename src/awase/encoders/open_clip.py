@@ -26,6 +26,7 @@ from awase.encoders._config import refuse_code
 from awase.encoders._families import dtype_of
 from awase.encoders._open_clip_tokens import PiecesBackend
 from awase.encoders._preprocess import Preprocess
+from awase.encoders._projections import require_tower
 from awase.encoders._tokens import Tokenization, read_backend, special_token, token_settings
 from awase.encoders._towers import Chain, TransformerImage, TransformerText, unchanged
 from awase.errors import EncoderError, MissingExtraError
@@ -45,7 +46,7 @@ _CHUNK = 256
 
 
 class OpenClipEncoder:
-    """An open_clip model as `Encoder` and `TokenEncoder`."""
+    """An open_clip model as `Encoder`, `TokenEncoder` and `TrainableEncoder`."""
 
     default_template = "A photo depicts "
     default_threshold: Threshold | None = None
@@ -65,6 +66,22 @@ class OpenClipEncoder:
 
     def __repr__(self) -> str:
         return f"open_clip.load({self.spec.name!r}, dtype={self.spec.dtype!r})"
+
+    @property
+    def module(self) -> nn.Module:
+        return self._model
+
+    def attention_projections(self, tower: str) -> tuple[str, ...]:
+        """None: queries, keys and values are packed in one parameter of each block.
+
+        Raises:
+            EncoderError: always.
+        """
+        require_tower(tower)
+        raise EncoderError(
+            f"open_clip packs the attention of the {tower} tower in one parameter a block, which takes no "
+            "low-rank update; fine-tune it in full, or use a copy of the model under hf:."
+        )
 
     def preprocess(self, image: Image) -> Float[Tensor, "3 y x"]:
         return self._preprocess(image)
@@ -307,10 +324,7 @@ def _block(block: Any) -> PreNormBlock:
     if type(block).__name__ != "ResidualAttentionBlock":
         raise EncoderError(f"blocks of the kind {type(block).__name__} are not supported.")
     attention = block.attn
-    weights, biases = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
-    query, key, value = (
-        partial(functional.linear, weight=w, bias=b) for w, b in zip(weights, biases, strict=True)
-    )
+    query, key, value = (partial(_packed, attention, part) for part in range(3))
     return PreNormBlock(
         heads=attention.num_heads,
         norm_1=block.ln_1,
@@ -321,6 +335,12 @@ def _block(block: Any) -> PreNormBlock:
         norm_2=block.ln_2,
         mlp=Chain(block.mlp, block.ls_2),
     )
+
+
+def _packed(attention: Any, part: int, states: Tensor) -> Tensor:
+    # cut when it runs, not when the tower is made: a view taken before training has no gradient
+    weight, bias = attention.in_proj_weight.chunk(3)[part], attention.in_proj_bias.chunk(3)[part]
+    return functional.linear(states, weight, bias)
 
 
 def _embed_text(tower: Any, ids: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from PIL.Image import Image, Resampling
 from torch import Tensor, nn
 from torch.nn import functional
 
+from awase.encoders._projections import linear_maps
 from awase.errors import EncoderError
 from awase.types import EncoderSpec, Threshold, TokenBatch
 
@@ -114,7 +115,7 @@ class TinyImageTower(nn.Module):
 
 
 class TinyEncoder:
-    """The toy as an `Encoder`, a `TokenEncoder` and a `PatchEncoder`.
+    """The toy as an `Encoder`, a `TokenEncoder`, a `PatchEncoder` and a `TrainableEncoder`.
 
     Example:
         >>> encoder = load("0")
@@ -133,6 +134,18 @@ class TinyEncoder:
     ) -> None:
         self.spec, self.text_tower, self.image_tower = spec, text_tower, image_tower
         self._pooling = pooling
+
+    @property
+    def module(self) -> nn.Module:
+        return nn.ModuleDict({"image": self.image_tower, "text": self.text_tower})
+
+    def attention_projections(self, tower: str) -> tuple[str, ...]:
+        """The fused maps of queries, keys and values.
+
+        Raises:
+            EncoderError: there is no such tower.
+        """
+        return linear_maps(self.module, tower, prefix=f"{tower}.", ends=("qkv",))
 
     def preprocess(self, image: Image) -> Float[Tensor, "3 y x"]:
         small = image.convert("RGB").resize((_SIDE, _SIDE), Resampling.BICUBIC)

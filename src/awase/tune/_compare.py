@@ -7,6 +7,7 @@ them, whose other half is then new to it (base-to-new).
 
 import hashlib
 import json
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -87,7 +88,10 @@ def run(
     progress: Progress | None = None,
     report: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Measure the cells that are not there yet; returns all of them, in order.
+    """Measure the cells that are not there yet; returns all of them in order, then those of earlier runs.
+
+    What was measured before in this folder, on the same bench, stays in the comparison: a slow method can be
+    added at a few numbers of shots alone.
 
     Args:
         bench: data and measures.
@@ -105,14 +109,14 @@ def run(
         row = _read(path, cell)
         if row is None:
             row = _measured(bench, cell, methods[cell.method], folder / "work" / path.stem)
-            write_atomic(path, _written(row, methods[cell.method]))
+            write_atomic(path, _written(row, methods[cell.method], bench))
             if report is not None:
                 report(row)
         rows.append(row)
         if progress is not None:
             progress(number + 1, len(cells))
     shutil.rmtree(folder / "work", ignore_errors=True)
-    return rows
+    return [*rows, *_earlier(bench, folder, {row.cell for row in rows})]
 
 
 def _measured(bench: Bench, cell: Cell, method: TuneMethod, work: Path) -> Row:
@@ -151,7 +155,7 @@ def _fit(
 
 @dataclass(eq=False)
 class _Remembering:
-    """A tuned model that says the same of the same images without computing it again: several measures ask."""
+    """A tuned model that says of the same images what it said before: several measures ask."""
 
     tuned: Tuned
     said: dict[tuple[int, tuple[str, ...] | None], Evidence] = field(default_factory=dict)
@@ -178,13 +182,18 @@ class _Remembering:
 
 
 def _key(bench: Bench, cell: Cell, method: TuneMethod) -> str:
-    facts = [bench.identity, cell.method, repr(method), cell.shots, cell.seed, _FORMAT]
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
-    return f"{cell.method}-{cell.shots}-{cell.seed}-{digest[:12]}"
+    digest = _digest([bench.identity, cell.method, repr(method), cell.shots, cell.seed, _FORMAT])
+    name = re.sub(r"[^A-Za-z0-9_]+", "-", cell.method)[:60]
+    return f"{name}-{cell.shots}-{cell.seed}-{digest[:12]}"
 
 
-def _written(row: Row, method: TuneMethod) -> str:
+def _digest(facts: object) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _written(row: Row, method: TuneMethod, bench: Bench) -> str:
     content = {
+        "bench": _digest([bench.identity, _FORMAT]),
         "method": row.cell.method,
         "settings": repr(method),
         "shots": row.cell.shots,
@@ -202,3 +211,18 @@ def _read(path: Path, cell: Cell) -> Row | None:
     except (OSError, ValueError):
         return None
     return Row(cell, content["figures"]) if content.get("error") is None else None
+
+
+def _earlier(bench: Bench, folder: Path, known: set[Cell]) -> list[Row]:
+    """Rows of other cells that were measured on this bench, by method, shots and seed."""
+    wanted = _digest([bench.identity, _FORMAT])
+    found = []
+    for path in sorted((folder / CELLS).glob("*.json")):
+        try:
+            content = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        cell = Cell(content["method"], content["shots"], content["seed"])
+        if content.get("bench") == wanted and content.get("error") is None and cell not in known:
+            found.append(Row(cell, content["figures"]))
+    return sorted(found, key=lambda row: (row.cell.method, row.cell.shots, row.cell.seed))

@@ -63,6 +63,20 @@ class PoolingLayer(nn.Module):
         """Heads side by side; there is no residual, so `hidden` is not read."""
         return attended.transpose(1, 2).flatten(2)
 
+    def read(
+        self, average: Float[Tensor, "b averaged"], cells: Float[Tensor, "b n attended"]
+    ) -> Float[Tensor, "b p"]:
+        """What `pool` gives, with `look` and `value` run as modules: what was put around them counts.
+
+        A head's value of the mean is read off the values of all heads, four times what `pool` computes and a
+        sixteenth of what `project` does.
+        """
+        weights = self.look((cells - self.shift) * self.scale).softmax(1)  # (b, n, heads)
+        pooled = (weights.transpose(1, 2) @ cells - self.shift) * self.scale  # (b, heads, attended)
+        values = self.value(pooled).view(*pooled.shape[:2], -1, self.channels)  # (b, heads, heads, c)
+        own = values.diagonal(dim1=1, dim2=2).transpose(1, 2)  # (b, heads, c)
+        return torch.cat([average, own.flatten(1)], -1)
+
     def pool(
         self, average: Float[Tensor, "b averaged"], cells: Float[Tensor, "b n attended"]
     ) -> Float[Tensor, "b p"]:
@@ -154,6 +168,22 @@ class PhotoTower(nn.Module):
         columns = [m.head.flatten(2) for m in maps] + [m.neck.flatten(2) for m in maps]
         columns += [functional.avg_pool2d(m.middle, 2).flatten(2) for m in maps]
         return torch.cat(columns, dim=1).transpose(1, 2).contiguous()
+
+    def compact(self, pixels: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b m"]:
+        """All that the pooling needs of an image, in a row: last maps averaged, then the cells it attends to.
+
+        A quarter of what `embed` gives, and as far as the convolutions reach.
+        """
+        hidden = self.embed(pixels)
+        averaged = self.pooling.averaged
+        return torch.cat([hidden[..., :averaged].mean(1), hidden[..., averaged:].flatten(1)], dim=1)
+
+    def from_compact(self, rows: Float[Tensor, "b m"]) -> Float[Tensor, "b d"]:
+        """The un-normalised embedding from `compact`, as `forward` gives it but for rounding."""
+        averaged = self.pooling.averaged
+        cells = rows[:, averaged:].view(len(rows), self.grid[0] * self.grid[1], -1)
+        embedding: Tensor = self.pooled_head(self.pooling.read(rows[:, :averaged], cells))
+        return embedding
 
     def head(self, hidden: Float[Tensor, "b 1 p"]) -> Float[Tensor, "b d"]:
         """The un-normalised embedding from the pooled row."""
