@@ -11,12 +11,14 @@ import argparse
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
 FAST = ("zero_shot", "linear_probe", "tip_adapter", "tip_adapter_f", "clip_adapter", "taskres", "coop")
-SLOW = ("locoop", "cocoop", "lora", "full")
+# the paper of CLIP-LoRA takes 500 steps a shot on a GPU
+SLOW = ("locoop", "cocoop", "lora:steps_per_shot=100", "full:embedding=frozen")
+SLOWEST = ("full",)  # reads every image again through all convolutions: a few numbers of shots only
 SCORES = (
     "mcm",
     "mcm:temperature=0.1",
@@ -33,6 +35,7 @@ SCORES = (
     "gl_mcm",
     "neglabel",
 )
+LIMIT = 300  # images of every other set: towers that are tuned read them again for every fit
 SHOTS = (0, 1, 2, 4, 8, 16)
 FOLDERS = ("imagenette", "caltech101", "dtd", "flowers", "elpv", "textile")
 
@@ -45,12 +48,12 @@ class Known:
     methods: tuple[str, ...] = FAST
     shots: tuple[int, ...] = SHOTS
     test_share: float = 0.5
-    options: tuple[str, ...] = field(default=())
+    slowest: tuple[int, ...] = ()
 
 
 # caltech101 has 18 images a class and dtd 30: what the shots and the validation split leave is the test
 KNOWN = (
-    Known("imagenette", methods=(*FAST, *SLOW)),
+    Known("imagenette", methods=(*FAST, *SLOW), slowest=(4, 16)),
     Known("dtd", test_share=0.34),
     Known("flowers"),
     Known("elpv"),
@@ -70,11 +73,16 @@ def main() -> None:
     for known in KNOWN:
         if known.name in given.sets:
             started = time.time()
-            code = subprocess.call(command(known, given))
+            code = subprocess.call(command(known, given, known.methods, known.shots))
+            if known.slowest and given.methods is None:
+                # cells of an earlier run on the same data stay in the table
+                code = max(code, subprocess.call(command(known, given, SLOWEST, known.slowest)))
             print(f"{known.name}: exit {code} after {time.time() - started:.0f} s", flush=True)
 
 
-def command(known: Known, given: argparse.Namespace) -> list[str]:
+def command(
+    known: Known, given: argparse.Namespace, methods: tuple[str, ...], shots: tuple[int, ...]
+) -> list[str]:
     """The command line of one comparison."""
     others = [name for name in FOLDERS if name != known.name]
     # zero-shot elsewhere: what the model has words for
@@ -86,11 +94,10 @@ def command(known: Known, given: argparse.Namespace) -> list[str]:
     # the dev photos of Flickr8k: the built-in model's weights have not seen them
     words += ["--retrieval", f"flickr8k={given.data / 'flickr8k' / 'captions.tsv'}"]
     words += ["--retrieval-images", str(given.data / "flickr8k" / "images"), "--retrieval-split", "dev"]
-    words += ["--scores", *SCORES, "--shots", *map(str, known.shots), "--seeds", *map(str, given.seeds)]
-    words += ["--methods", *(given.methods or known.methods), "--test-share", str(known.test_share)]
+    words += ["--scores", *SCORES, "--shots", *map(str, shots), "--seeds", *map(str, given.seeds)]
+    words += ["--methods", *(given.methods or methods), "--test-share", str(known.test_share)]
     words += ["--class-names", str(HERE / "class_names.json")] if known.name in ("elpv", "textile") else []
-    for option in known.options:
-        words += ["--option", option]
+    words += ["--limit", str(LIMIT)]
     return [*words, "--cache", str(given.output / "cache"), "--quiet"]
 
 

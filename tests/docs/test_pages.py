@@ -125,11 +125,23 @@ def test_links_lead_somewhere(name: str) -> None:
             assert anchor in anchors, f"{name} links to {target}"
 
 
-@pytest.mark.parametrize("kind", ["check", "encoder", "reader", "segmenter"])
+PAGE_OF_KIND = {
+    "check": "check",
+    "encoder": "encoders",
+    "image_reader": "data",
+    "ood": "ood",
+    "reader": "data",
+    "segmenter": "check",
+    "tune": "tune",
+}
+
+
+@pytest.mark.parametrize("kind", PAGE_OF_KIND)
 def test_every_name_is_documented(kind: str) -> None:
     from awase import registry
 
-    page = {"check": "check", "encoder": "encoders", "reader": "data", "segmenter": "check"}[kind]
+    assert set(PAGE_OF_KIND) == set(registry.kinds())
+    page = PAGE_OF_KIND[kind]
     text = _text(f"docs/{page}.md")
     missing = [name for name in registry.names(kind) if f"`{name}" not in text]
     assert not missing, f"docs/{page}.md does not mention {missing}"

@@ -27,6 +27,12 @@ VERBS = {
     "check evaluate": ("awase.cli.check_evaluate", "measure on a benchmark, or on labels of your own"),
     "check heatmap": ("awase.cli.check_heatmap", "where in the photo does the model see a word?"),
     "demo": ("awase.cli.demo", "the main job on the model and the photos that come with awase"),
+    "ood fit": ("awase.cli.ood_fit", "learn what the model knows, and a threshold that keeps 95 % of it"),
+    "ood score": ("awase.cli.ood_score", "class, score and keep or abstain for every photo of a folder"),
+    "ood evaluate": ("awase.cli.ood_evaluate", "AUROC and FPR of a detector, or of files of scores"),
+    "tune fit": ("awase.cli.tune_fit", "adapt a model with a few photos of each class"),
+    "tune predict": ("awase.cli.tune_predict", "classes of a folder of photos by a tuned model"),
+    "tune compare": ("awase.cli.tune_compare", "what each way of tuning gives, and what it costs elsewhere"),
     "methods": ("awase.cli.methods", "every method, encoder, reader and segmenter there is"),
 }
 """By the first word or two of a command line: the module that declares the verb, and its line in the list."""
@@ -80,6 +86,11 @@ def _dispatch(words: list[str]) -> int:
         if name in VERBS:
             run = importlib.import_module("awase.cli._command").run
             run(name, importlib.import_module(VERBS[name][0]), words[length:])
+    if of_group := [name for name in VERBS if name.startswith(f"{words[0]} ")]:
+        is_help = set(words[1:]) <= {"--help", "-h"}
+        lines = "\n".join(f"  awase {name}  {VERBS[name][1]}" for name in of_group)
+        print(lines, file=sys.stdout if is_help else sys.stderr)
+        return 0 if is_help and len(words) > 1 else 2
     close = difflib.get_close_matches(words[0], VERBS, n=1)
     hint = f"did you mean `awase {close[0]}`?" if close else f"the verbs are: {', '.join(VERBS)}."
     print(f"awase: there is no verb {words[0]!r}; {hint}", file=sys.stderr)

@@ -97,7 +97,7 @@ def ood_measure(
 def _fitted(method: Scorer | Learner, tuned: Tuned, task: Task, encoder: TextEncoder | None) -> Scorer:
     if not isinstance(method, Learner):
         return method
-    if len(task.train) == 0 and not _reads_words(method):
+    if len(task.train) == 0 and getattr(method, "needs_images", True):
         raise DataError("this score learns from images of the classes, and there are none.")
     known = Known(
         evidence=tuned.evidence(task.train),
@@ -107,10 +107,6 @@ def _fitted(method: Scorer | Learner, tuned: Tuned, task: Task, encoder: TextEnc
         template=task.frozen.templates[0],
     )
     return method.fit(known)
-
-
-def _reads_words(method: Learner) -> bool:
-    return bool(getattr(method, "reads_words", False))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -67,6 +67,24 @@ class Options:
             rich_help_panel=o.DATA,
         ),
     ] = None
+    retrieval_images: Annotated[
+        Path | None,
+        typer.Option(
+            "--retrieval-images",
+            metavar="DIR",
+            help="Folder of the photos of --retrieval. Default: the folder of the pairs.",
+            rich_help_panel=o.DATA,
+        ),
+    ] = None
+    retrieval_split: Annotated[
+        str | None,
+        typer.Option(
+            "--retrieval-split",
+            metavar="NAME",
+            help="Only the pairs of this split.",
+            rich_help_panel=o.DATA,
+        ),
+    ] = None
     images: o.Images = None
     class_names: Annotated[
         Path | None,
@@ -81,8 +99,9 @@ class Options:
         list[str] | None,
         typer.Option(
             "--methods",
-            metavar="NAME",
-            help="Which ways of tuning; several may follow. Default: those that work on vectors, and coop.",
+            metavar="NAME[:SETTING=VALUE]",
+            help="Ways of tuning, such as taskres, coop:epochs=50; several may follow. Default: those that "
+            "work on vectors, and coop.",
             rich_help_panel=o.METHOD,
         ),
     ] = None
@@ -124,15 +143,6 @@ class Options:
             rich_help_panel=o.METHOD,
         ),
     ] = None
-    option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--option",
-            metavar="METHOD:NAME=VALUE",
-            help="A setting of one method, such as coop:epochs=50; may be given several times.",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = None
     tpr: Annotated[
         float,
         typer.Option(
@@ -151,6 +161,17 @@ class Options:
     batch_size: o.BatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            min=1,
+            help="At most N images of each set of --ood, --other and --retrieval, drawn by name: methods "
+            "that change the image tower read them again for every fit.",
+            rich_help_panel=o.DATA,
+        ),
+    ] = None
     test_share: Annotated[
         float,
         typer.Option(

@@ -52,7 +52,7 @@ Means = Mapping[tuple[str, int], Mapping[str, Mean]]  # (method, shots) -> figur
 
 
 def means(rows: Iterable[Measured]) -> Means:
-    """Means over seeds, in the order in which methods and figures appear.
+    """Means over seeds: methods in the order in which they appear, each through its shots.
 
     Example:
         >>> rows = [Measured("coop", 1, seed, {"accuracy": value}) for seed, value in ((1, 0.5), (2, 0.7))]
@@ -65,7 +65,9 @@ def means(rows: Iterable[Measured]) -> Means:
             group = gathered.setdefault((row.method, row.shots), {})
             for name, value in row.figures.items():
                 group.setdefault(name, []).append(value)
-    return {key: {name: _mean(values) for name, values in group.items()} for key, group in gathered.items()}
+    methods = list(dict.fromkeys(method for method, _ in gathered))
+    ordered = sorted(gathered, key=lambda key: (methods.index(key[0]), key[1]))
+    return {key: {name: _mean(values) for name, values in gathered[key].items()} for key in ordered}
 
 
 def table(found: Means) -> pa.Table:
