@@ -1,7 +1,7 @@
-"""Adapt a model with a few photos of each class: `python examples/tune_few_shots.py [FOLDER] [--method NAME]`.
+"""Adapt a model with a few photos of each class: `python examples/tune_few_shots.py [FOLDER]`.
 
-FOLDER holds one folder of photos for each class. Without it photos that ship with awase are sorted into animals
-and landscapes: eight of each at most, far too few for a real figure, as the width of the intervals says.
+FOLDER holds one folder of photos for each class. Without it photos that ship with awase are sorted into
+animals and landscapes: eight of each at most, far too few for a real figure, as the intervals say.
 """
 
 import argparse

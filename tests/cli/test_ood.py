@@ -99,6 +99,38 @@ def test_a_score_that_learns_divides_the_train_split(awase: Run, places: Path, t
     assert found["counts"]["held_out"] == 21
 
 
+def test_a_score_that_reads_patches(awase: Run, places: Path, tmp_path: Path) -> None:
+    words = ("--method", "gl_mcm", "--output", tmp_path / "d", "--quiet")
+    assert awase("ood", "fit", places / "flat", *words, *MODEL).code == 0
+    more = ("--detector", tmp_path / "d", "--output", tmp_path / "out", "--json", "--workers", "0")
+    ended = awase("ood", "score", places / "noise", *more)
+    assert (ended.code, ended.json["counts"]["errors"]) == (0, 0)
+
+
+def test_a_tuned_model_takes_the_place_of_its_encoder(awase: Run, places: Path, tmp_path: Path) -> None:
+    tune = ("--method", "tip_adapter", "--shots", "2", "--output", tmp_path / "tuned", "--quiet")
+    ended = awase("tune", "fit", places / "animals", *tune, *MODEL)
+    assert ended.code == 0, ended.err
+    fit = ("--tuned", tmp_path / "tuned", "--output", tmp_path / "d", "--json")
+    ended = awase("ood", "fit", places / "animals", *fit, *MODEL)
+    assert ended.code == 0, ended.err
+    facts = json.loads((tmp_path / "d" / "detector.json").read_text("utf-8"))
+    seen = json.loads((tmp_path / "tuned" / "card.json").read_text("utf-8"))["split"]
+    tuned_on = {*seen["train"].values(), *seen["validation"].values()}
+    assert len(tuned_on) >= 6
+    assert not tuned_on & set(facts["calibration"])
+    words = ("ood", "score", places / "noise", "--detector", tmp_path / "d", "--output", tmp_path / "out")
+    ended = awase(*words, "--workers", "0")
+    assert ended.code == 2
+    assert "belongs to tuned model" in ended.err
+    assert awase(*words, "--tuned", tmp_path / "tuned", "--workers", "0", "--quiet").code == 0
+    ended = awase(
+        "ood", "fit", places / "animals", *fit, "--calibrate-split", "train", "--template", "{}", *MODEL
+    )
+    assert ended.code == 2
+    assert "has its own classes and templates" in ended.err
+
+
 def test_score_gives_a_row_for_each_image(awase: Run, places: Path, detector: Path, tmp_path: Path) -> None:
     mixed = tmp_path / "mixed"
     _photos(mixed, COLOURS["red_fox"], 3, 7)

@@ -26,7 +26,9 @@ def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "check_photos.py",
         "heat_map.py",
+        "ood_photos.py",
         "own_checkpoint.py",
+        "tune_few_shots.py",
     }
 
 
@@ -51,3 +53,18 @@ def test_heat_map(tmp_path: Path) -> None:
     _run(tmp_path, "heat_map.py", "--encoder", "tiny:0")
     with Image.open(tmp_path / "heat_map.png") as picture:
         assert picture.size == (341, 512)
+
+
+@pytest.mark.parametrize("encoder", ["tiny:0", "builtin"])
+def test_ood_photos(tmp_path: Path, encoder: str) -> None:
+    shown = _run(tmp_path, "ood_photos.py", "--encoder", encoder)
+    assert "higher score means in_distribution" in shown
+    assert "p-value" in shown
+    assert "0 that could not be read" in shown
+
+
+@pytest.mark.parametrize("encoder", ["tiny:0", "builtin"])
+def test_tune_few_shots(tmp_path: Path, encoder: str) -> None:
+    shown = _run(tmp_path, "tune_few_shots.py", "--encoder", encoder)
+    assert "accuracy.gain" in shown
+    assert "the same: True" in shown

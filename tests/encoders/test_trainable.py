@@ -2,20 +2,28 @@
 
 import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import normalize
+from PIL import Image
+from torch.nn.functional import cross_entropy, normalize
 
 from awase import registry
 from awase.encoders import cached, hf, tiny
 from awase.encoders._projections import linear_maps
+from awase.engine.features import encode_images
 from awase.errors import EncoderError
 from awase.functional.image_tower import CompactTower, image_prefix, run_image, run_prefix
 from awase.functional.towers import run_text
+from awase.images import from_pixels
 from awase.protocols import Encoder, PatchEncoder, TokenEncoder, TrainableEncoder
+from awase.tune._frozen import Frozen
+from awase.tune._protocol import Task
+from awase.tune.full import Full, weights_of
+from awase.types import LabelledImage
 
 TEXTS = ["a dog runs", "two red cats"]
 HF = ("clip", "siglip", "chinese_clip", "dual-bert-vit", "altclip")
@@ -49,7 +57,7 @@ def test_a_copy_has_its_own_weights_and_its_towers_follow_them(name: str, make: 
     assert isinstance(original, TrainableEncoder)
     assert not any(p.requires_grad for p in original.module.parameters())
     before = outputs(original)
-    other = copy.deepcopy(original)
+    other: Any = copy.deepcopy(original)
     for mine, own in zip(outputs(other), before, strict=True):
         assert torch.equal(mine, own)
 
@@ -69,7 +77,7 @@ def test_a_copy_has_its_own_weights_and_its_towers_follow_them(name: str, make: 
         tower = other.text_tower
         embeddings = run_text(tower, tokens, tower.embed(tokens))
         torch.testing.assert_close(normalize(embeddings, dim=1), texts, rtol=1e-4, atol=1e-5)
-        if isinstance(other, PatchEncoder) and name != "builtin":
+        if hasattr(other, "image_tower") and name != "builtin":
             pixels = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
             embeddings = run_image(other.image_tower, pixels)
             torch.testing.assert_close(normalize(embeddings, dim=1), images, rtol=1e-4, atol=1e-5)
@@ -123,7 +131,8 @@ def test_exchanged_parts_are_run(name: str, make: Any) -> None:
 def test_the_compact_form_of_the_builtin_tower_equals_the_long_one(make: Any) -> None:
     encoder = make("builtin")
     tower = encoder.image_tower
-    assert isinstance(tower, CompactTower)
+    is_compact = isinstance(tower, CompactTower)
+    assert is_compact
     pixels = torch.randn(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         prefix = image_prefix(tower, pixels)
@@ -171,17 +180,15 @@ def test_linear_maps_match_whole_names_only() -> None:
 
 
 def test_cached_passes_training_through(tmp_path: Path, make: Any) -> None:
-    wrapped = cached.wrap(tiny.load("0"), tmp_path)
-    assert isinstance(wrapped, TrainableEncoder)
-    assert isinstance(wrapped, PatchEncoder)
+    wrapped: Any = cached.wrap(tiny.load("0"), tmp_path)
+    assert [isinstance(wrapped, port) for port in (TrainableEncoder, PatchEncoder)] == [True, True]
     assert wrapped.attention_projections("text") == tiny.load("0").attention_projections("text")
-    other = copy.deepcopy(wrapped)  # a store cannot be copied, and the copy has no use for it
+    other: Any = copy.deepcopy(wrapped)  # a store cannot be copied, and the copy has no use for it
     assert isinstance(other, tiny.TinyEncoder)
     assert other.text_tower is not wrapped.text_tower
     assert torch.equal(other.encode_text(TEXTS), wrapped.encode_text(TEXTS))
-    text_only = cached.wrap(make("hf:align"), tmp_path)
-    assert isinstance(text_only, TrainableEncoder)
-    assert not isinstance(text_only, PatchEncoder)
+    text_only: Any = cached.wrap(make("hf:align"), tmp_path)
+    assert [isinstance(text_only, port) for port in (TrainableEncoder, PatchEncoder)] == [True, False]
     wrapped.store.close()
     text_only.store.close()
 
@@ -196,6 +203,70 @@ def test_cached_does_not_make_what_was_not_trainable(tmp_path: Path) -> None:
         def encode_text(self, texts: Any) -> Any: ...
 
     bare: Any = Bare()
-    wrapped = cached.wrap(bare, tmp_path)
+    wrapped: Any = cached.wrap(bare, tmp_path)
     assert not isinstance(wrapped, TrainableEncoder)
     wrapped.store.close()
+
+
+def photos(encoder: Any) -> Task:
+    """Two photos of each of two classes, for a logit scale at which random towers do not saturate."""
+    generator = torch.Generator().manual_seed(0)
+    images = []
+    for row in range(4):
+        square = torch.randint(0, 256, (32, 32, 3), generator=generator, dtype=torch.uint8)
+        picture = from_pixels(Image.fromarray(square.numpy()), f"{row}.bmp")
+        images.append(LabelledImage(str(row), picture, ("dog", "cat")[row % 2]))
+    features, _ = encode_images(encoder, images)
+    frozen = replace(Frozen.of(encoder, ("dog", "cat"), ("a photo of a {}",)), logit_scale=10.0)
+    labels = torch.tensor([0, 1, 0, 1])
+    return Task(frozen, features, labels, features.select([]), labels[:0])
+
+
+def loss_of(tuned: Any, task: Task) -> float:
+    return float(cross_entropy(10.0 * tuned.evidence(task.train).similarity, task.train_labels))
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip"])
+def test_low_rank_updates_teach_a_transformers_model(kind: str, make: Any) -> None:
+    lora = pytest.importorskip("awase.tune.lora", reason="the extra tune is not installed")
+    encoder = make(f"hf:{kind}")
+    task, before = photos(encoder), copy.deepcopy(encoder.module.state_dict())
+    tuned = lora.Lora(steps_per_shot=4, rate=1e-2, dropout=0.0).fit(task, seed=0)
+    assert loss_of(tuned, task) < loss_of(task.frozen, task) - 0.02
+    assert not torch.allclose(tuned.image_features(task.train), task.train.values, atol=1e-4)
+    for name, value in encoder.module.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    for tower, updates in (("image", tuned.image_updates), ("text", tuned.text_updates)):
+        assert set(updates) == {
+            f"{name}.lora_{part}" for name in encoder.attention_projections(tower) for part in "AB"
+        }
+
+
+def test_full_fine_tuning_teaches_a_transformers_model(make: Any) -> None:
+    task = photos(make("hf:clip"))
+    tuned = Full(epochs=8, rate=1e-4).fit(task, seed=0)
+    assert loss_of(tuned, task) < loss_of(task.frozen, task) - 0.02
+    assert not torch.allclose(tuned.image_features(task.train), task.train.values, atol=1e-4)
+
+
+def test_the_weights_of_a_tower_are_those_it_runs_through(make: Any) -> None:
+    encoder = copy.deepcopy(make("hf:clip"))
+    image = set(weights_of(encoder, "image", behind_embedding=False))
+    text = set(weights_of(encoder, "text", behind_embedding=False))
+    every = {name for name, _ in encoder.module.named_parameters()}
+    assert image | text == every - {"logit_scale"}
+    assert not image & text
+    assert all(name.startswith(("vision_model", "visual_projection")) for name in image)
+    behind = set(weights_of(encoder, "image", behind_embedding=True))
+    assert {name.split(".")[1] for name in image - behind} == {"embeddings", "pre_layrnorm"}
+    assert not any(value.requires_grad for value in encoder.module.parameters())
+
+
+def test_what_cannot_be_tuned_is_refused(hf_folder: Callable[[str], Path], make: Any) -> None:
+    task = photos(make("hf:clip"))
+    coarse = hf.load(str(hf_folder("clip")), dtype="bfloat16")
+    with pytest.raises(EncoderError, match="load it as float32"):
+        Full().fit(replace(task, frozen=replace(task.frozen, encoder=coarse)), seed=0)
+    closed = make("hf:align")  # its image tower cannot be taken apart
+    with pytest.raises(EncoderError, match="choose towers=text"):
+        Full().fit(replace(task, frozen=replace(task.frozen, encoder=closed)), seed=0)

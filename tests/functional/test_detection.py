@@ -69,7 +69,7 @@ def test_areas_equal_the_definition_with_ties(known, unknown):
     assert aupr(**both, positive="ood") == pytest.approx(found_unknown, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(SIDE, SIDE, TPR, st.sampled_from(sorted(CONVENTIONS)))
 def test_fpr_equals_the_definition_with_ties(known, unknown, tpr, convention):
     fpr, threshold = fpr_at_tpr(**sides(known, unknown), tpr=tpr, convention=convention)

@@ -61,6 +61,13 @@ def test_counts_are_repeated_samples(known, unknown, tpr, convention):
         assert float(ours["threshold"]) == expected["threshold"]
 
 
+def test_the_nearest_point_is_not_sought_below_the_lowest_known_score():
+    upper = torch.tensor([0.0, 1.0, 2.0])
+    known, unknown = torch.tensor([[0, 1, 1]]), torch.tensor([[2, 1, 1]])
+    metrics = metrics_of_counts(known, unknown, upper, tpr=0.95, convention="mcm_nearest")
+    assert (float(metrics["fpr"]), float(metrics["threshold"])) == (0.5, 1.0)
+
+
 @settings(deadline=None, max_examples=40)
 @given(SIDE, st.lists(SIDE, min_size=1, max_size=3))
 def test_levels_hold_every_score_once(known, unknown):

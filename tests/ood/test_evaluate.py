@@ -80,7 +80,7 @@ def test_units_name_the_positive_class_and_directions():
 
 def test_accuracy_has_the_binomial_interval():
     correct = torch.arange(120) < 90
-    accuracy = evaluate_scores(id_scores=KNOWN, ood=UNKNOWN, correct=correct, n_replicates=4000)[-1]
+    accuracy = evaluate_scores(id_scores=KNOWN, ood=UNKNOWN, correct=correct, n_replicates=2000)[-1]
     assert (accuracy.name, accuracy.value, accuracy.n) == ("id_accuracy", 0.75, 120)
     reach = 1.96 * math.sqrt(0.75 * 0.25 / 120)
     assert accuracy.low == pytest.approx(0.75 - reach, abs=0.012)
@@ -103,11 +103,11 @@ def test_the_seed_decides_and_no_replicates_mean_no_intervals():
 def test_intervals_cover_the_truth_about_as_often_as_they_say():
     truth = 0.5 * (1 + math.erf(1.0 / math.sqrt(2) / math.sqrt(2)))  # P(N(1, 1) > N(0, 1))
     covered = 0
-    for seed in range(100):
+    for seed in range(60):
         known, unknown = normal(60, 1.0, 2 * seed + 100), normal(40, 0.0, 2 * seed + 101)
         auroc_estimate = evaluate_scores(id_scores=known, ood={"o": unknown}, n_replicates=120, seed=seed)[0]
         covered += auroc_estimate.low <= truth <= auroc_estimate.high
-    assert 86 <= covered <= 99  # 95 expected; percentile intervals run a little short
+    assert 50 <= covered <= 60  # 57 expected; percentile intervals run a little short
 
 
 def test_many_scores_are_grouped_for_the_intervals_and_say_so(monkeypatch):
@@ -122,6 +122,14 @@ def test_many_scores_are_grouped_for_the_intervals_and_say_so(monkeypatch):
         is_bounded = "threshold" not in name
         assert ("groups of scores, its ends off by about" in estimate.unit) == is_bounded
         assert "groups" not in exact[name].unit
+
+
+def test_intervals_of_grouped_scores_are_moved_to_their_exact_value(monkeypatch):
+    monkeypatch.setattr(_evaluate, "LIMIT", 40)  # so coarse that ties add several points of FPR
+    known, unknown = normal(4000, 1.5, 1), normal(4000, 0.0, 2)
+    found = by_name(evaluate_scores(id_scores=known, ood={"o": unknown}, tpr=0.93, n_replicates=200))
+    for name in ("auroc.o", "fpr_at_tpr.o", "threshold.o"):
+        assert found[name].low <= found[name].value <= found[name].high
 
 
 def test_constant_scores_are_an_answer_with_a_warning():

@@ -221,6 +221,11 @@ def test_settings_out_of_range_are_refused(settings):
         NegLabel(nouns=WORDS, **settings).fit(known(["dog"]))
 
 
+def test_the_models_own_template_needs_a_place_for_the_word():
+    with pytest.raises(DataError, match=r"exactly one .*'a photo'"):
+        NegLabel(nouns=WORDS, template=None).fit(known(["dog"], template="a photo"))
+
+
 def test_it_needs_an_encoder_and_features_of_the_same_width():
     with pytest.raises(DataError, match="needs the encoder"):
         NegLabel(nouns=WORDS).fit(Known(known(["dog"]).evidence, torch.zeros(0, dtype=torch.int64), ["dog"]))

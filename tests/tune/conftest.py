@@ -3,6 +3,7 @@ pixels of three colours.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -67,14 +68,12 @@ def prompt_task() -> Callable[..., tuple[Task, Features, torch.Tensor]]:
 COLOURS = ("red", "green", "blue")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def photo_task() -> Callable[..., tuple[Task, Features, torch.Tensor]]:
     """A function that makes (task, test images, their labels) of noisy squares of one colour each."""
 
-    def make(
-        encoder: object = None, *, shots: int = 4, n_test: int = 5
-    ) -> tuple[Task, Features, torch.Tensor]:
-        model = load("encoder", "tiny").load("0") if encoder is None else encoder
+    def make(encoder: Any = None, *, shots: int = 4, n_test: int = 5) -> tuple[Task, Features, torch.Tensor]:
+        model: Any = load("encoder", "tiny").load("0") if encoder is None else encoder
         frozen = Frozen.of(model, COLOURS, ["a photo of a {}."])
         generator = torch.Generator().manual_seed(3)
 

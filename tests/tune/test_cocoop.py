@@ -83,6 +83,12 @@ def test_a_zeroed_last_layer_is_coop(prompt_task: MakeTask) -> None:
     assert not torch.allclose(_tuned(task, _meta()).evidence(test).similarity, plain.similarity, atol=1e-2)
 
 
+@pytest.mark.parametrize("encoder", ["0", "bidirectional-0"])
+def test_no_images_give_no_rows(encoder: str, prompt_task: MakeTask) -> None:
+    task, test, _ = prompt_task(encoder=encoder, shots=1)
+    assert _tuned(task, _meta()).evidence(test.select([])).similarity.shape == (0, 8)
+
+
 def test_patches_meet_the_context_without_a_bias(prompt_task: MakeTask) -> None:
     task, test, _ = prompt_task()
     tuned = _tuned(task, _meta())

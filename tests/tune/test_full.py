@@ -1,7 +1,9 @@
-"""Full fine-tuning: nothing learned is zero-shot, and the way back to the original weights is a straight line."""
+"""Full fine-tuning: nothing learned is zero-shot, and the way back to the original is a straight line."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,16 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from awase.encoders import hf
 from awase.engine.fields import pack, unpack
 from awase.errors import DataError, EncoderError
+from awase.training.loop import train
 from awase.tune._interpolate import STRENGTHS, interpolate
-from awase.tune._protocol import Task, Tuned, TuneMethod
-from awase.tune.full import Full, FullTuned, weights_of
+from awase.tune._protocol import Tuned, TuneMethod
+from awase.tune.full import Full, FullTuned
 from awase.types import Features
 
 QUICK = Full(epochs=30, rate=1e-3)
-Make = Callable[..., tuple[Task, Features, torch.Tensor]]
+Make = Callable[..., tuple[Any, Features, torch.Tensor]]  # a Task; its encoder is more than an Encoder
 
 
 def accuracy(tuned: Any, images: Features, labels: torch.Tensor) -> float:
@@ -75,11 +77,12 @@ def test_strength_is_a_straight_line_between_the_weights(photo_task: Make) -> No
     for strength in (0.25, 0.5):
         between: Any = interpolate(whole, strength)
         for name, value in between.encoder.module.named_parameters():
-            last = weights(whole).get(name, first[name])
-            expected = (1 - strength) * first[name] + strength * last
+            tuned = weights(whole).get(name, first[name])
+            expected = (1 - strength) * first[name] + strength * tuned
             torch.testing.assert_close(value, expected, atol=1e-7, rtol=1e-6)
         assert between.encoder.spec.fingerprint != whole.encoder.spec.fingerprint
-    for name, value in interpolate(whole, 1.0).encoder.module.named_parameters():
+    last: Any = interpolate(whole, 1.0)
+    for name, value in last.encoder.module.named_parameters():
         assert torch.equal(value, weights(whole).get(name, first[name]))
     assert torch.equal(
         interpolate(whole, 0.0).evidence(test).similarity, task.frozen.evidence(test).similarity
@@ -100,7 +103,7 @@ def test_strength_is_chosen_on_validation(photo_task: Make) -> None:
 def test_one_step_is_adamw_on_the_whole_loss(photo_task: Make) -> None:
     task, _, _ = photo_task(shots=1)
     tuned = Full(epochs=1, rate=1e-3, weight_decay=0.2).fit(task, seed=0)
-    encoder: Any = __import__("copy").deepcopy(task.frozen.encoder)
+    encoder: Any = copy.deepcopy(task.frozen.encoder)
     encoder.module.requires_grad_(True)
     names = [f"a photo of a {name}." for name in task.frozen.class_names]
     pixels = torch.stack([encoder.preprocess(_open(image)) for image in task.train.images])
@@ -124,16 +127,20 @@ def _open(image: Any) -> Any:
     return load_image(image.image)
 
 
-def test_it_repeats_and_goes_on_after_a_kill(photo_task: Make, tmp_path: Path) -> None:
+def test_it_repeats_and_goes_on_after_a_kill(
+    photo_task: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("awase.tune.full.train", partial(train, save_every=3))
+
     class KilledError(Exception):
         pass
 
     def die(done: int, total: int | None) -> None:
-        if done == 205:
+        if done == 5:
             raise KilledError
 
     task, _, _ = photo_task(shots=1)
-    method = Full(towers="text", epochs=210)
+    method = Full(towers="text", epochs=8)
     whole = weights(method.fit(task, seed=2))
     with pytest.raises(KilledError):
         method.fit(task, seed=2, checkpoint=tmp_path, progress=die)
@@ -141,7 +148,7 @@ def test_it_repeats_and_goes_on_after_a_kill(photo_task: Make, tmp_path: Path) -
     resumed = weights(
         method.fit(task, seed=2, checkpoint=tmp_path, progress=lambda done, total: seen.append(done))
     )
-    assert seen[0] == 201
+    assert seen[0] == 4
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
     # a finished run is read back whole, not trained again
@@ -161,31 +168,6 @@ def test_it_is_saved_by_its_fields(photo_task: Make) -> None:
     assert again.strength == 0.5
 
 
-def test_the_weights_of_a_tower_are_those_it_runs_through(hf_folder: Callable[[str], Path]) -> None:
-    encoder: Any = __import__("copy").deepcopy(hf.load(str(hf_folder("clip"))))
-    image = set(weights_of(encoder, "image", behind_embedding=False))
-    text = set(weights_of(encoder, "text", behind_embedding=False))
-    every = {name for name, _ in encoder.module.named_parameters()}
-    assert image | text == every - {"logit_scale"}
-    assert not image & text
-    assert all(name.startswith(("vision_model", "visual_projection")) for name in image)
-    behind = set(weights_of(encoder, "image", behind_embedding=True))
-    assert {name.split(".")[1] for name in image - behind} == {"embeddings", "pre_layrnorm"}
-    assert not any(value.requires_grad for value in encoder.module.parameters())
-
-
-def test_a_transformers_model_learns(photo_task: Make, hf_folder: Callable[[str], Path]) -> None:
-    encoder = hf.load(str(hf_folder("clip")))
-    task, test, _ = photo_task(encoder, shots=2, n_test=2)
-    tuned = Full(epochs=8, rate=1e-4).fit(task, seed=0)
-
-    def loss(model: Any) -> float:
-        return float(cross_entropy(20.0 * model.evidence(task.train).similarity, task.train_labels))
-
-    assert loss(tuned) < loss(task.frozen) - 0.05
-    assert not torch.allclose(tuned.image_features(test), test.values, atol=1e-4)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -202,7 +184,7 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
         Full(**settings).fit(task, seed=0)
 
 
-def test_what_cannot_learn_is_refused(photo_task: Make, hf_folder: Callable[[str], Path]) -> None:
+def test_what_cannot_learn_is_refused(photo_task: Make) -> None:
     task, _, _ = photo_task(shots=1, n_test=1)
 
     class Bare:
@@ -218,12 +200,6 @@ def test_what_cannot_learn_is_refused(photo_task: Make, hf_folder: Callable[[str
     bare: Any = Bare()
     with pytest.raises(EncoderError, match="cannot be changed"):
         Full().fit(replace(task, frozen=replace(task.frozen, encoder=bare)), seed=0)
-    coarse = hf.load(str(hf_folder("clip")), dtype="bfloat16")
-    with pytest.raises(EncoderError, match="load it as float32"):
-        Full().fit(replace(task, frozen=replace(task.frozen, encoder=coarse)), seed=0)
-    closed: Any = hf.load(str(hf_folder("align")))  # its image tower cannot be taken apart
-    with pytest.raises(EncoderError, match="choose towers=text"):
-        Full().fit(replace(task, frozen=replace(task.frozen, encoder=closed)), seed=0)
     tuned = Full(towers="text", epochs=1).fit(task, seed=0)
     with pytest.raises(DataError, match="another model's"):
         replace(tuned, text_weights={"nowhere": torch.ones(1)}).evidence(task.train)

@@ -1,9 +1,10 @@
-"""LoRA: nothing learned is zero-shot, one step is the paper's step, and what is merged is what was trained."""
+"""LoRA: nothing learned is zero-shot, one step is the paper's, and what is merged is what was trained."""
 
 import copy
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,29 @@ from torch.nn.functional import cross_entropy, linear, normalize, scaled_dot_pro
 
 pytest.importorskip("peft", reason="the extra tune is not installed")
 
-from awase.encoders import hf, tiny
+from awase.encoders import tiny
+from awase.engine.features import encode_images, pixels
 from awase.engine.fields import pack, unpack
 from awase.errors import DataError, EncoderError
 from awase.functional.image_tower import run_image
 from awase.functional.towers import run_text
+from awase.training.loop import train
 from awase.tune._interpolate import STRENGTHS, interpolate
 from awase.tune._prefix import PrefixCache
-from awase.tune._protocol import Task, Tuned, TuneMethod
+from awase.tune._protocol import Tuned, TuneMethod
 from awase.tune.lora import Lora, LoraTuned, inject
 from awase.types import Features
 
 QUICK = Lora(steps_per_shot=10, rate=5e-3)
-Make = Callable[..., tuple[Task, Features, torch.Tensor]]
+Make = Callable[..., tuple[Any, Features, torch.Tensor]]  # a Task; its encoder is more than an Encoder
+Learned = tuple[Any, Features, LoraTuned]
+
+
+@pytest.fixture(scope="module")
+def learned(photo_task: Make) -> Learned:
+    """A task, test images, and a model both towers of which have learned."""
+    task, test, _ = photo_task(shots=2)
+    return task, test, QUICK.fit(task, seed=0)
 
 
 def accuracy(tuned: Any, images: Features, labels: torch.Tensor) -> float:
@@ -50,7 +61,6 @@ def test_learning_lifts_accuracy_and_leaves_the_original_alone(towers: str, phot
     for name, value in encoder.module.state_dict().items():
         assert torch.equal(value, weights[name]), name
     assert torch.equal(task.frozen.evidence(test).similarity, before.similarity)
-    assert torch.equal(encoder.encode_text(["a photo of a red."])[0], task.frozen.class_features[0])
     # what did not learn is what it was, to the last bit
     if towers == "text":
         assert torch.equal(tuned.image_features(test), test.values)
@@ -85,7 +95,7 @@ def test_unmerged_start_equals_the_frozen_towers(photo_task: Make) -> None:
     encoder: Any = copy.deepcopy(task.frozen.encoder)
     inject(encoder.module, encoder.attention_projections("text"), Lora(), seed=0)
     tokens = encoder.tokenize(["a dog"])
-    tower = encoder.text_tower
+    tower: Any = encoder.text_tower
     wrapped = run_text(tower, tokens, tower.embed(tokens))
     original: Any = task.frozen.encoder
     assert torch.equal(wrapped, run_text(original.text_tower, tokens, original.text_tower.embed(tokens)))
@@ -95,9 +105,8 @@ def test_unmerged_start_equals_the_frozen_towers(photo_task: Make) -> None:
     assert [m for m in encoder.module.modules() if m.training and not isinstance(m, torch.nn.ModuleDict)]
 
 
-def test_merged_equals_unmerged(photo_task: Make) -> None:
-    task, test, _ = photo_task(shots=2)
-    tuned = QUICK.fit(task, seed=1)
+def test_merged_equals_unmerged(learned: Learned) -> None:
+    task, test, tuned = learned
     encoder: Any = copy.deepcopy(task.frozen.encoder)
     names = [key.removesuffix(".lora_A") for key in updates(tuned) if key.endswith("A")]
     layers: Any = inject(encoder.module, names, QUICK, seed=9)
@@ -113,21 +122,17 @@ def test_merged_equals_unmerged(photo_task: Make) -> None:
     torch.testing.assert_close(
         tuned.text_features(["a photo of a red.", "a cat"]), texts, atol=1e-5, rtol=1e-5
     )
-    pixels = task.frozen.prefix or PrefixCache(task.frozen.encoder)
     with torch.no_grad():
-        from awase.engine.features import pixels as read
-
-        images = normalize(run_image(encoder.image_tower, read(encoder, test.images)), dim=1)
+        images = normalize(run_image(encoder.image_tower, pixels(encoder, test.images)), dim=1)
     torch.testing.assert_close(tuned.image_features(test), images, atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(
-        tuned.encoder.encode_image(read(encoder, test.images)), images, atol=1e-5, rtol=1e-5
+        tuned.encoder.encode_image(pixels(encoder, test.images)), images, atol=1e-5, rtol=1e-5
     )
-    assert len(pixels) == 0
 
 
 def naive_text(encoder: tiny.TinyEncoder, prompt: str, a: Any, b: Any, scale: float) -> torch.Tensor:
     """tiny's text tower written out, with W x + scale * B A x on the fused map of every block."""
-    tower = encoder.text_tower
+    tower: Any = encoder.text_tower
     hidden = tower.embed(encoder.tokenize([prompt]))
     for i, block in enumerate(tower.blocks):
         x = block.norm_1(hidden)
@@ -139,9 +144,8 @@ def naive_text(encoder: tiny.TinyEncoder, prompt: str, a: Any, b: Any, scale: fl
 
 
 def test_one_step_is_the_papers_step(photo_task: Make) -> None:
-    """CLIP-LoRA, arXiv 2405.18541: cross-entropy on logit_scale * cos, AdamW, one step written out by hand."""
+    """CLIP-LoRA, arXiv 2405.18541: cross-entropy on logit_scale * cos, one step of AdamW by hand."""
     task, _, _ = photo_task(shots=1)
-    task = replace(task)  # one shot, one step
     settings = Lora(towers="text", steps_per_shot=1, dropout=0.0, rate=1e-2, weight_decay=0.1)
     tuned = settings.fit(task, seed=5)
     encoder: Any = task.frozen.encoder
@@ -151,7 +155,7 @@ def test_one_step_is_the_papers_step(photo_task: Make) -> None:
     b = [torch.zeros_like(start.text_updates[f"{name}.lora_B"]).requires_grad_() for name in names]
     for value in a:  # uniform in +- 1 / sqrt(inputs), as torch starts a linear map
         assert value.shape == (2, 32)
-        assert 0 < float(value.abs().max()) <= 1 / math.sqrt(32)
+        assert 0.85 < float(value.detach().abs().max()) * math.sqrt(32) <= 1
 
     texts = torch.stack(
         [naive_text(encoder, f"a photo of a {name}.", a, b, 1 / 2) for name in task.frozen.class_names]
@@ -167,12 +171,12 @@ def test_one_step_is_the_papers_step(photo_task: Make) -> None:
             )
 
 
-def test_strength_scales_the_update(photo_task: Make) -> None:
-    task, test, _ = photo_task(shots=1)
-    whole = QUICK.fit(task, seed=0)
+def test_strength_scales_the_update(learned: Learned) -> None:
+    task, test, whole = learned
+    tuned_encoder: Any = whole.encoder
     half: Any = interpolate(whole, 0.5)
     first = dict(task.frozen.encoder.module.named_parameters())
-    last = dict(whole.encoder.module.named_parameters())
+    last = dict(tuned_encoder.module.named_parameters())
     for name, value in half.encoder.module.named_parameters():
         torch.testing.assert_close(value, (first[name] + last[name]) / 2, atol=1e-6, rtol=1e-6)
     assert torch.equal(interpolate(half, 1.0).evidence(test).similarity, whole.evidence(test).similarity)
@@ -200,17 +204,21 @@ def test_strength_is_chosen_on_validation(photo_task: Make) -> None:
     assert replace(QUICK, steps_per_shot=1, strength=None).fit(unseen, seed=0).strength == 1.0
 
 
-def test_it_repeats_and_goes_on_after_a_kill(photo_task: Make, tmp_path: Path) -> None:
+def test_it_repeats_and_goes_on_after_a_kill(
+    photo_task: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("awase.tune.lora.train", partial(train, save_every=3))
+
     class KilledError(Exception):
         pass
 
     def die(done: int, total: int | None) -> None:
-        assert total == 220
-        if done == 205:  # a save is made every 200 steps
+        assert total == 8
+        if done == 5:
             raise KilledError
 
     task, _, _ = photo_task(shots=1)
-    method = Lora(steps_per_shot=220, rate=1e-3)
+    method = Lora(steps_per_shot=8, rate=1e-3)
     state = torch.get_rng_state()
     whole = updates(method.fit(task, seed=2))
     assert torch.equal(state, torch.get_rng_state())
@@ -221,7 +229,7 @@ def test_it_repeats_and_goes_on_after_a_kill(photo_task: Make, tmp_path: Path) -
     resumed = updates(
         method.fit(task, seed=2, checkpoint=tmp_path, progress=lambda done, total: seen.append(done))
     )
-    assert seen[0] == 201
+    assert seen[0] == 4
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
     other = updates(replace(method, steps_per_shot=2).fit(task, seed=3))
@@ -230,9 +238,8 @@ def test_it_repeats_and_goes_on_after_a_kill(photo_task: Make, tmp_path: Path) -
         replace(method, rate=2e-3).fit(task, seed=2, checkpoint=tmp_path)
 
 
-def test_it_is_saved_by_its_fields(photo_task: Make) -> None:
-    task, test, _ = photo_task(shots=1)
-    tuned = QUICK.fit(task, seed=0)
+def test_it_is_saved_by_its_fields(learned: Learned) -> None:
+    task, test, tuned = learned
     tensors, plain = pack(tuned, leave_out=("frozen",))
     again = unpack(LoraTuned, tensors, plain, frozen=task.frozen)
     assert torch.equal(again.evidence(test).similarity, tuned.evidence(test).similarity)
@@ -266,8 +273,6 @@ def test_what_is_kept_of_photos_changes_nothing(photo_task: Make) -> None:
 
 
 def test_patches_are_those_of_the_tuned_tower(photo_task: Make) -> None:
-    from awase.engine.features import encode_images
-
     task, test, _ = photo_task(shots=1)
     patched, _ = encode_images(task.frozen.encoder, test.images[:3], patches=True)
     text_only = replace(QUICK, towers="text").fit(task, seed=0)
@@ -279,39 +284,14 @@ def test_patches_are_those_of_the_tuned_tower(photo_task: Make) -> None:
     assert not torch.allclose(found, patched.patches, atol=1e-3)
 
 
-def test_other_classes_are_read_by_the_tuned_tower(photo_task: Make) -> None:
-    task, test, _ = photo_task(shots=1)
-    tuned = QUICK.fit(task, seed=0)
+def test_other_classes_are_read_by_the_tuned_tower(learned: Learned) -> None:
+    _, test, tuned = learned
     evidence = tuned.evidence(test, ["cat", "dog"])
     texts = tuned.text_features(["a photo of a cat.", "a photo of a dog."])
     torch.testing.assert_close(evidence.class_features, texts, atol=1e-6, rtol=1e-6)
     torch.testing.assert_close(
         evidence.similarity, tuned.image_features(test) @ texts.T, atol=1e-5, rtol=1e-5
     )
-
-
-@pytest.mark.parametrize("kind", ["clip", "siglip"])
-def test_a_transformers_model_learns(kind: str, photo_task: Make, hf_folder: Callable[[str], Path]) -> None:
-    encoder = hf.load(str(hf_folder(kind)))
-    task, test, _ = photo_task(encoder, shots=2, n_test=2)
-    task = replace(task, frozen=replace(task.frozen, logit_scale=20.0))
-    before = {name: value.clone() for name, value in encoder.module.state_dict().items()}
-    tuned = Lora(steps_per_shot=5, rate=1e-2, dropout=0.0).fit(task, seed=0)
-    labels = task.train_labels
-
-    def loss(model: Any) -> float:
-        return float(cross_entropy(20.0 * model.evidence(task.train).similarity, labels))
-
-    assert loss(tuned) < loss(task.frozen) - 0.05
-    for name, value in encoder.module.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    assert set(updates(tuned)) == {
-        f"{name}.lora_{kind}"
-        for tower in ("image", "text")
-        for name in encoder.attention_projections(tower)
-        for kind in "AB"
-    }
-    assert not torch.allclose(tuned.image_features(test), test.values, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -349,7 +329,7 @@ def test_what_cannot_learn_is_refused(photo_task: Make) -> None:
     with pytest.raises(DataError, match="no training image"):
         Lora().fit(lost, seed=0)
     with pytest.raises(DataError, match="nothing between"):
-        interpolate(task.frozen, 0.5)  # type: ignore[type-var]
+        interpolate(task.frozen, 0.5)
     tuned = Lora(steps_per_shot=1).fit(task, seed=0)
     with pytest.raises(DataError, match="strength must lie"):
         interpolate(tuned, -0.1)

@@ -2,7 +2,9 @@
 
 import json
 import math
+import warnings
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +13,15 @@ from rich.text import Text
 from awase import registry
 from awase.cli._class_names import names_of, read_class_names
 from awase.cli._encoders import open_encoder
-from awase.cli._ood_images import Progress, Read, dataset_of, encode, in_splits, require_labels
+from awase.cli._ood_images import (
+    Progress,
+    Read,
+    dataset_of,
+    encode,
+    failed_line,
+    in_splits,
+    require_labels,
+)
 from awase.cli._ood_model import Model, open_tuning
 from awase.cli._progress import progress_bar
 from awase.cli._scrub import scrub
@@ -19,6 +29,7 @@ from awase.cli._settings import build
 from awase.cli._summary import versions
 from awase.cli._terminal import console_for_output
 from awase.cli.ood_fit import Options
+from awase.engine.features import stream_images
 from awase.engine.leaks import refuse_overlap
 from awase.engine.prototypes import encode_classes
 from awase.errors import DataError
@@ -29,7 +40,6 @@ from awase.ood._divide import Division, Pools, choose_pools, divide
 from awase.ood._fit import Sample, fit, learns_from_images
 from awase.ood._protocol import Learner, Scorer
 from awase.protocols import ImageDataset
-from awase.report.captions import visible
 from awase.types import BadRow, Features, LabelledImage
 
 _TEMPLATE = "a photo of a {}."
@@ -72,7 +82,7 @@ def run(options: Options) -> int:
         method,
         name=options.method,
         classes=classes,
-        calibration=_sample(model, classes, parts.calibration),
+        calibration=_calibration(options, model, classes, parts.calibration, method),
         training=None if parts.train is None else _sample(model, classes, parts.train),
         keep=options.keep,
         alpha=options.alpha,
@@ -163,9 +173,7 @@ def _encode(
         chosen = [row for row in rows if isinstance(row, LabelledImage) and row.split == split]
         if not chosen and split is not None:
             raise DataError(f"the split {split} of {options.data} holds no images.")
-        return encode(
-            model.encoder, chosen, options, what=what, patches=method.needs_patches, progress=progress
-        )
+        return encode(model.encoder, chosen, options, what=what, progress=progress)
 
     unreadable = tuple(row for row in rows if isinstance(row, BadRow))
     seen = {} if model.tuning is None else model.tuning.seen
@@ -180,6 +188,7 @@ def _encode(
         return _Parts(chosen, calibration.features, 0, failed)
     pool = read(pools.train, "images of the known classes")
     features = pool.features
+    _warn_of_two_labels(features)
     found: Division = divide(
         class_index(features.labels, classes.labels).tolist(),
         features.hashes,
@@ -197,6 +206,25 @@ def _encode(
     )
 
 
+def _warn_of_two_labels(features: Features) -> None:
+    """One photo in two classes is wrong in one of them."""
+    labels: dict[str, set[str | None]] = {}
+    for hash, label in zip(features.hashes, features.labels, strict=True):
+        labels.setdefault(hash, set()).add(label)
+    twice = [
+        image.id
+        for hash, image in zip(features.hashes, features.images, strict=True)
+        if len(labels[hash]) > 1
+    ]
+    if twice:
+        shown = ", ".join(twice[:6]) + (" ..." if len(twice) > 6 else "")
+        warnings.warn(
+            f"{len(twice)} images stand in more than one class with the same content ({shown}): "
+            "they are wrong in all classes but one; take them out.",
+            stacklevel=2,
+        )
+
+
 def _shots(features: Features, classes: Classes, options: Options) -> Features:
     """So many images of each class out of a split that is for training alone."""
     if options.shots is None:
@@ -210,6 +238,28 @@ def _shots(features: Features, classes: Classes, options: Options) -> Features:
         allow_fewer=True,
     )
     return features.select(sorted(drawn.train))
+
+
+def _calibration(
+    options: Options, model: Model, classes: Classes, features: Features, method: Scorer | Learner
+) -> Iterator[Sample]:
+    """Calibration images as the model sees them; patches of all at once would fill the memory."""
+    if not method.needs_patches:
+        yield _sample(model, classes, features)
+        return
+    blocks = stream_images(
+        model.encoder,
+        features.images,
+        batch_size=options.batch_size,
+        workers=options.workers,
+        patches=True,
+    )
+    for block, failed in blocks:
+        if failed:
+            raise DataError(
+                f"{failed[0].id} could be read a moment ago and cannot any more: {failed[0].error}"
+            )
+        yield _sample(model, classes, block)
 
 
 def _sample(model: Model, classes: Classes, features: Features) -> Sample:
@@ -280,7 +330,7 @@ def _lines(options: Options, detector: Detector, parts: _Parts) -> list[str]:
         )
     else:
         lines.append(f"Prediction sets hold every class: {n} calibration images are too few.")
-    lines += [f"{row.error_code}: {visible(row.id)}: {visible(row.error)}" for row in parts.failed[:5]]
+    lines += [failed_line(row.id, row.error) for row in parts.failed[:5]]
     if parts.failed:
         photos = "photo" if len(parts.failed) == 1 else "photos"
         lines.append(f"{len(parts.failed)} {photos} could not be read and took no part.")

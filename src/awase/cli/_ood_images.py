@@ -9,6 +9,7 @@ from awase.cli._image_inputs import open_images
 from awase.engine.features import encode_images
 from awase.errors import DataError
 from awase.protocols import Encoder, ImageDataset
+from awase.report.captions import visible
 from awase.types import BadRow, Features, LabelledImage
 
 Progress = Callable[[int, int | None], None]
@@ -66,17 +67,15 @@ def encode(
     options: Reading,
     *,
     what: str,
-    patches: bool = False,
     progress: Progress | None = None,
 ) -> Read:
-    """All of these images in memory.
+    """Vectors of all of these images, in memory.
 
     Args:
         encoder: makes the vectors.
         rows: which.
         options: how many at a time.
         what: they are, for the message.
-        patches: whether the score reads patches.
         progress: told of images done.
 
     Raises:
@@ -87,7 +86,6 @@ def encode(
         rows,
         batch_size=options.batch_size,
         workers=options.workers,
-        patches=patches,
         progress=progress,
     )
     if len(features) == 0:
@@ -120,9 +118,21 @@ def require_labels(rows: Iterable[LabelledImage | BadRow], source: str) -> tuple
         if row.label is None:
             raise DataError(
                 f"{source}: {row.id} has no class; put the photos of each class into a folder of its name "
-                "(DATA/cat/1.jpg), or give a table with the columns image and label."
+                "(DATA/cat/1.jpg), or give a table with the columns image and label. A single class needs "
+                "--reader class_folders."
             )
         labels.add(row.label)
     if not labels:
         raise DataError(f"{source} holds no images of any class.")
     return tuple(sorted(labels))
+
+
+def failed_line(id: str, error: str | None) -> str:
+    """An image that could not be read, with its name once.
+
+    Example:
+        >>> failed_line("a/b.jpg", "a/b.jpg: is empty."), failed_line("7", "b.jpg: is empty.")
+        ('a/b.jpg: is empty.', '7: b.jpg: is empty.')
+    """
+    said = visible(error or "")
+    return said if said.startswith(visible(id)) else f"{visible(id)}: {said}"

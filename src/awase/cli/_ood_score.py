@@ -18,7 +18,7 @@ from rich.text import Text
 
 from awase.cli._interrupt import stop_politely
 from awase.cli._ood_fit import facts
-from awase.cli._ood_images import dataset_of
+from awase.cli._ood_images import dataset_of, failed_line
 from awase.cli._ood_model import Model, reopen
 from awase.cli._progress import progress_bar
 from awase.cli._scrub import scrub
@@ -230,15 +230,16 @@ def _show(options: Options, summary: dict[str, Any], survey: _Survey) -> None:
         line += f"; {summary['rows_in_these_seconds']} in {summary['seconds']:.1f} s"
     console.print(Text(line + "."))
     for one in survey.failed[:3]:
-        console.print(Text(f"{visible(one.id)}: {visible(str(one.error))}"), soft_wrap=True)
+        console.print(Text(failed_line(one.id, one.error)), soft_wrap=True)
     if counts["errors"]:
         console.print(Text("To try the failed rows again: the same command with --retry-failed"))
-    console.print(
-        Text(
-            "A higher score means in-distribution. Of known images at most "
-            f"{1 - summary['detector']['keep']:.0%} come out as unknown."
-        )
+    detector = summary["detector"]
+    promise = (
+        f"Of known images at most {100 * (1 - detector['keep']):g} % come out as unknown."
+        if detector["threshold"] is not None
+        else f"Nothing comes out as unknown: the detector had {detector['n_calibration']} calibration images."
     )
+    console.print(Text(f"A higher score means in-distribution. {promise}"))
     names = [RESULTS, "results.jsonl", SUMMARY] + ([CSV] if options.csv else [])
     console.print(Text("Written: " + "  ".join(str(options.output / name) for name in names)), soft_wrap=True)
 

@@ -21,10 +21,10 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
 
 from awase.errors import DataError, ShapeError
 from awase.functional.similarity import normalize
+from awase.functional.towers import attend
 from awase.protocols import AttentionLayer, TextTower
 from awase.types import TokenBatch
 
@@ -132,7 +132,7 @@ def full(
     with torch.enable_grad():
         for layer in used:
             query, key, value = layer.project(hidden)
-            attended = _attend(tower, query, key, value, tokens.mask)
+            attended = attend(tower, query, key, value, tokens.mask)
             if not attended.requires_grad:  # the weights are frozen: nothing upstream asks for it
                 attended.requires_grad_()
             outputs.append(attended)
@@ -240,7 +240,7 @@ def _remember(tower: TextTower, tokens: TokenBatch, used: Sequence[AttentionLaye
             keys.append(key)
             values.append(value)
             if index + 1 < len(used):  # nothing reads the other tokens behind the last layer
-                hidden = layer.merge(hidden, _attend(tower, query, key, value, tokens.mask))
+                hidden = layer.merge(hidden, attend(tower, query, key, value, tokens.mask))
     return _Memory(used, keys, values, entering, pooled)
 
 
@@ -304,17 +304,8 @@ def _advance(
 ) -> Float[Tensor, "b n w"]:
     for layer in layers:
         query, key, value = layer.project(hidden)
-        hidden = layer.merge(hidden, _attend(tower, query, key, value, mask))
+        hidden = layer.merge(hidden, attend(tower, query, key, value, mask))
     return hidden
-
-
-def _attend(tower: TextTower, query: Tensor, key: Tensor, value: Tensor, mask: Tensor) -> Tensor:
-    """Fused attention. A causal tower needs no padding mask: what is read lies before the padding."""
-    if tower.causal:
-        return scaled_dot_product_attention(query, key, value, is_causal=True)
-    if bool(mask.all()):
-        return scaled_dot_product_attention(query, key, value)
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
 
 
 def _last(tower: TextTower, layers: int) -> Sequence[AttentionLayer]:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from awase.errors import DataError
 
@@ -22,8 +23,7 @@ _MISSING = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Synset:
+class Synset(NamedTuple):
     """One meaning.
 
     Attributes:
@@ -136,25 +136,19 @@ def _synsets(path: Path) -> Iterator[tuple[int, Synset]]:
         for number, line in enumerate(stream, 1):
             if line.startswith(" ") or not line.strip():  # the licence at the top
                 continue
+            # offset lexfile type n_words (word id)* n_pointers (symbol offset type source-target)* | gloss
+            fields = line.partition(" | ")[0].split()
             try:
-                yield _synset(line)
+                first = 5 + 2 * int(fields[3], 16)  # of the pointers
+                last = first + 4 * int(fields[first - 1])
+                symbols, targets = fields[first:last:4], fields[first + 1 : last : 4]
+                parents = [int(to) for symbol, to in zip(symbols, targets, strict=True) if symbol[:1] == "@"]
+                words = [word.partition("(")[0] for word in fields[4 : first - 1 : 2]]  # afloat(p)
+                yield int(fields[0]), Synset(tuple(words), tuple(parents), "@i" in symbols)
             except (ValueError, IndexError) as error:
                 raise DataError(
                     f"{path}, line {number} is not as WordNet writes it: {error}; install WordNet anew."
                 ) from error
-
-
-def _synset(line: str) -> tuple[int, Synset]:
-    """offset lexfile type n_words (word id)* n_pointers (symbol offset type source-target)* | gloss"""
-    fields = line.partition(" | ")[0].split()
-    n_words = int(fields[3], 16)
-    words = tuple(word.partition("(")[0] for word in fields[4 : 4 + 2 * n_words : 2])  # beautiful(a)
-    start = 4 + 2 * n_words
-    n_pointers = int(fields[start])
-    pointers = [fields[start + 1 + 4 * i : start + 5 + 4 * i] for i in range(n_pointers)]
-    parents = tuple(int(offset) for symbol, offset, *_ in pointers if symbol in ("@", "@i"))
-    is_instance = any(pointer[0] == "@i" for pointer in pointers)
-    return int(fields[0]), Synset(words, parents, is_instance)
 
 
 @lru_cache(maxsize=2)
@@ -164,7 +158,7 @@ def _index(wordnet: WordNet) -> tuple[dict[str, list[int]], dict[int, list[int]]
     children: dict[int, list[int]] = {}
     for offset, synset in wordnet.nouns.items():
         for word in synset.words:
-            by_word.setdefault(key(word), []).append(offset)
+            by_word.setdefault(word.replace("_", " ").casefold(), []).append(offset)  # as `key` does
         for parent in synset.parents:
             children.setdefault(parent, []).append(offset)
     return by_word, children

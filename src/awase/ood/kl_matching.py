@@ -33,8 +33,8 @@ def negative_divergence(
 
     Example:
         >>> import torch
-        >>> negative_divergence(torch.zeros(1, 2), torch.tensor([[0.5, 0.5], [0.9, 0.1]]).log()).item()
-        0.0
+        >>> negative_divergence(torch.zeros(1, 2), torch.tensor([[0.99, 0.01], [0.9, 0.1]]).log())
+        tensor([-0.5108], dtype=torch.float64)
     """
     below = below_best(similarity, temperature)
     weights = below.exp()  # p times its sum
@@ -84,8 +84,9 @@ class KlMatching:
         >>> from awase.types import Evidence
         >>> shots = Evidence(torch.tensor([[0.3, 0.2], [0.2, 0.3]]), torch.eye(2), torch.eye(2))
         >>> scorer = KlMatching().fit(Known(shots, torch.tensor([0, 1]), ["dog", "cat"]))
-        >>> [f"{score:.2f}" for score in scorer.score(shots)]
-        ['0.00', '0.00']
+        >>> between = Evidence(torch.tensor([[0.25, 0.25]]), torch.eye(2)[:1], torch.eye(2))
+        >>> bool(scorer.score(between) < scorer.score(shots).min() - 4)
+        True
     """
 
     scorer: ClassVar[type] = KlMatchingScorer

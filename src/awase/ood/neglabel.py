@@ -176,9 +176,9 @@ class NegLabel:
             DataError: no encoder, no WordNet, no candidates that are not known classes, or a setting out of
                 its range.
         """
-        self._require()
-        encoder = _encoder(known)
         template = known.template if self.template is None else self.template
+        self._require(template)
+        encoder = _encoder(known)
         nouns, adjectives, covered = self._candidates(known.class_names)
         classes = known.evidence.class_features
         if self.template is not None:
@@ -227,16 +227,16 @@ class NegLabel:
         wordnet = open_wordnet(self.wordnet)
         return wordnet.common_nouns(), wordnet.plain_adjectives(), wordnet.covered_by(class_names)
 
-    def _require(self) -> None:
+    def _require(self, template: str) -> None:
         require_temperature(self.temperature)
         if not (0 < self.share <= 1 and 0 <= self.percentile <= 1 and self.groups >= 1):
             raise DataError(
                 f"share must lie in (0, 1], percentile in [0, 1] and groups be at least 1, got {self.share}, "
                 f"{self.percentile} and {self.groups}; the paper uses 0.15, 0.95 and 100."
             )
-        for template in (self.template, self.adjective_template):
-            if template is not None and template.count("{}") != 1:
-                raise DataError(f"a template needs exactly one {{}} for the word, got {template!r}.")
+        for prompt in (template, self.adjective_template):
+            if prompt.count("{}") != 1:
+                raise DataError(f"a template needs exactly one {{}} for the word, got {prompt!r}.")
 
 
 def _encoder(known: Known) -> TextEncoder:

@@ -11,7 +11,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from awase.errors import AwaseError
 from awase.files import write_atomic
 from awase.tune._frozen import Frozen
+from awase.tune._interpolate import Interpolated
 from awase.tune._measures import Figures, Measure
 from awase.tune._protocol import Progress, Task, Tuned, TuneMethod
 from awase.types import Evidence, Features
@@ -155,7 +156,11 @@ def _fit(
 
 @dataclass(eq=False)
 class _Remembering:
-    """A tuned model that says of the same images what it said before: several measures ask."""
+    """A tuned model that says of the same images what it said before: several measures ask.
+
+    Patches of changed towers cost a pass over all pixels for every fit. They are left out, and scores that
+    read patches have no value there.
+    """
 
     tuned: Tuned
     said: dict[tuple[int, tuple[str, ...] | None], Evidence] = field(default_factory=dict)
@@ -171,6 +176,8 @@ class _Remembering:
     def evidence(self, images: Features, class_names: Sequence[str] | None = None) -> Evidence:
         key = (id(images), None if class_names is None else tuple(class_names))
         if key not in self.said:
+            if images.patches is not None and isinstance(self.tuned, Interpolated):
+                images = replace(images, patches=None)
             self.said[key] = self.tuned.evidence(images, class_names)
         return self.said[key]
 

@@ -6,7 +6,7 @@ Between the model before and after tuning there is often one that keeps most of 
 less of what the old one could do. For low-rank updates the same line scales the update.
 """
 
-from typing import Protocol, TypeVar, cast, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from awase.errors import DataError
 from awase.tune._protocol import Task, Tuned
@@ -27,10 +27,7 @@ class Interpolated(Tuned, Protocol):
         ...
 
 
-T = TypeVar("T", bound=Interpolated)
-
-
-def interpolate(tuned: T, strength: float) -> T:
+def interpolate(tuned: Tuned, strength: float) -> Interpolated:
     """The same tuned model at another strength: nothing is trained again.
 
     Args:
@@ -45,7 +42,7 @@ def interpolate(tuned: T, strength: float) -> T:
             f"{type(tuned).__name__} does not change an encoder's weights, so there is nothing between it "
             "and the original; lora and full can be interpolated."
         )
-    return cast(T, tuned.at_strength(strength))
+    return tuned.at_strength(strength)
 
 
 def chosen_strength(tuned: Interpolated, strength: float | None, task: Task) -> float:

@@ -213,7 +213,8 @@ class _Pass:
             return run_tree(tower, self.tree, moved[:, 0])
         b, c = moved.shape[:2]
         every = self.tokens.select(list(range(c)) * b)
-        return run_text(tower, every, moved.flatten(0, 1)).reshape(b, c, -1)
+        features = run_text(tower, every, moved.flatten(0, 1))
+        return features.reshape(b, c, features.shape[1])
 
 
 def _pass(
