@@ -424,12 +424,13 @@ def test_what_evaluate_cannot_do_is_said_in_one_line(words: tuple[str, ...], sai
     assert ended.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(
     awase: Run, awase_process: Run, places: Path, detector: Path, tmp_path: Path
 ) -> None:
     """kill -9 in the middle: the second run does the rest, and the rows are those of a run in one go."""
     many = tmp_path / "many"
-    _photos(many, None, 700, 1)  # a part has 512 rows
+    _photos(many, None, 560, 1)  # a part has 512 rows
     words = ["ood", "score", many, "--detector", detector, "--workers", "0", "--batch-size", "4", "--quiet"]
     command = [sys.executable, "-m", "awase", *map(str, words), "--output", str(tmp_path / "killed")]
     child = subprocess.Popen(command)
@@ -444,10 +445,10 @@ def test_a_killed_run_goes_on_where_it_was(
     assert not (tmp_path / "killed" / "results.parquet").exists()
     ended = awase(*words[:-1], "--output", tmp_path / "killed", "--json")
     assert ended.code == 0, ended.err
-    assert 0 < ended.json["rows_in_these_seconds"] < 700
+    assert 0 < ended.json["rows_in_these_seconds"] < 560
     assert awase(*words, "--output", tmp_path / "whole").code == 0
     rows = [pq.read_table(tmp_path / name / "results.parquet").to_pylist() for name in ("killed", "whole")]
-    assert len(rows[0]) == 700
+    assert len(rows[0]) == 560
     assert rows[0] == rows[1]
 
 

@@ -134,7 +134,7 @@ def test_mistakes_get_one_line(
 def test_unknown_images_that_are_known_are_refused(awase: Callable[..., Any], data: Path) -> None:
     done = awase("tune", "compare", *_words(data, ood=[f"copies={data / 'colours' / 'red'}"]))
     assert done.code == 2
-    assert "0.png" in done.err
+    assert "by content: red/" in done.err
 
 
 def test_known_classes_are_left_out_of_the_unknown(awase: Callable[..., Any], data: Path) -> None:
@@ -142,6 +142,6 @@ def test_known_classes_are_left_out_of_the_unknown(awase: Callable[..., Any], da
     _photos(data / "mixed" / "pink", (250, 100, 150), 2, 21)
     done = awase("tune", "compare", *_words(data, ood=[data / "mixed"]))
     assert done.code == 0
-    assert "Left out of mixed, being known classes: red" in (data / "out" / "comparison.md").read_text(
+    assert "Left out of mixed, being known classes" in (data / "out" / "comparison.md").read_text(
         "utf-8"
     )

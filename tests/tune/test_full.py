@@ -100,6 +100,25 @@ def test_strength_is_chosen_on_validation(photo_task: Make) -> None:
     assert max(scores) > scores[0]
 
 
+def test_the_rate_is_chosen_on_validation(photo_task: Make) -> None:
+    task, _, _ = photo_task(shots=4)
+    method = Full(towers="text", epochs=8)
+    steps: list[tuple[int, Any]] = []
+    chosen = method.fit(task, seed=0, progress=lambda done, total: steps.append((done, total)))
+    assert steps == [(step, 24) for step in range(1, 25)]
+    tried = [replace(method, rate=rate).fit(task, seed=0) for rate in (1e-5, 1e-4, 5e-4)]
+    scores = [accuracy(tuned, task.validation, task.validation_labels) for tuned in tried]
+    best = tried[scores.index(max(scores))]
+    assert max(scores) > min(scores)
+    assert chosen.rate == best.rate
+    for name, value in weights(best).items():
+        assert torch.equal(value, weights(chosen)[name])
+    unseen = replace(
+        task, validation=task.validation.select([]), validation_labels=task.validation_labels[:0]
+    )
+    assert replace(method, epochs=1).fit(unseen, seed=0).rate == 1e-5
+
+
 def test_one_step_is_adamw_on_the_whole_loss(photo_task: Make) -> None:
     task, _, _ = photo_task(shots=1)
     tuned = Full(epochs=1, rate=1e-3, weight_decay=0.2).fit(task, seed=0)
@@ -140,7 +159,7 @@ def test_it_repeats_and_goes_on_after_a_kill(
             raise KilledError
 
     task, _, _ = photo_task(shots=1)
-    method = Full(towers="text", epochs=8)
+    method = Full(towers="text", epochs=8, rate=1e-4)
     whole = weights(method.fit(task, seed=2))
     with pytest.raises(KilledError):
         method.fit(task, seed=2, checkpoint=tmp_path, progress=die)

@@ -19,6 +19,8 @@ from awase.engine.features import encode_images
 from awase.engine.leaks import refuse_overlap
 from awase.errors import DataError, EncoderError
 from awase.files import hash_bytes
+from awase.ood._lexicon import open_wordnet
+from awase.ood._names import duplicate_names, overlapping_names
 from awase.protocols import Encoder
 from awase.tune import _measures as measures
 from awase.tune._compare import Bench
@@ -101,6 +103,8 @@ def open_bench(
         notes.append(
             "The data has no split of its own: a part was kept for the test, the same for all seeds."
         )
+    for group in duplicate_names(known.read_as):
+        notes.append(f"These classes have one name and share their probability: {', '.join(group)}.")
     templates = tuple(options.template or (DEFAULT_TEMPLATE,))
     prefix = _prefix_of(encoder)
     everything = replace(Frozen.of(encoder, known.read_as, templates), prefix=prefix)
@@ -262,19 +266,29 @@ def _retrieval(
 
 def _unlike(features: Features, known: _Known, name: str, notes: list[str]) -> Features:
     """Unknown images without those of a known class, which are known."""
-    names = {label.casefold() for label in (*known.names, *known.read_as)}
-    rows = [
-        row for row, label in enumerate(features.labels) if label is None or label.casefold() not in names
-    ]
-    if len(rows) < len(features):
-        same = sorted({str(label) for label in features.labels if label and label.casefold() in names})
-        notes.append(f"Left out of {name}, being known classes: {', '.join(same)}.")
+    theirs = sorted({label for label in features.labels if label is not None})
+    names = (*known.names, *known.read_as)
+    same = {label for label, _ in overlapping_names(names, theirs)}
+    rows = [row for row, label in enumerate(features.labels) if label not in same]
+    if same:
+        notes.append(f"Left out of {name}, being known classes: {', '.join(sorted(same))}.")
     if not rows:
         raise DataError(f"--ood {name} holds known classes only.")
+    if kinds := [pair for pair in _kinds(known.read_as, theirs) if pair[0] not in same]:
+        listed = ", ".join(f"{theirs!r} is {ours!r}" for theirs, ours in kinds[:10])
+        notes.append(f"{len(kinds)} classes of {name} are known ones or kinds of them: {listed}.")
     kept = features.select(rows)
     for side, what in ((known.pool, "images to learn from"), (known.test, "test images")):
         refuse_overlap(side, kept, what=(what, f"unknown images of {name}"))
     return kept
+
+
+def _kinds(names: Sequence[str], theirs: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Unknown classes that are known ones under another word, where WordNet's database is found."""
+    try:
+        return overlapping_names(names, theirs, open_wordnet()) if theirs else ()
+    except DataError:
+        return ()
 
 
 def _drawn(rows: Iterable[LabelledImage | BadRow], limit: int) -> list[LabelledImage | BadRow]:

@@ -26,7 +26,7 @@ from awase.cli.ood_evaluate import Options
 from awase.engine.features import stream_images
 from awase.engine.leaks import refuse_overlap
 from awase.engine.prototypes import class_name
-from awase.errors import DataError
+from awase.errors import DataError, LeakError
 from awase.files import write_atomic
 from awase.functional.detection import require_convention, require_tpr
 from awase.ood._delivered import delivered
@@ -153,7 +153,10 @@ def _of_images(options: Options) -> _Found:
         judge = _Judge(options, detector, model, lambda done: progress(done, total))
         known = judge.outcomes(known_rows, is_known=True, leave_out=seen if options.unseen else {})
         what = ("images that the detector was made from", "known test images")
-        refuse_overlap(seen, known.images, what=what)
+        try:
+            refuse_overlap(seen, known.images, what=what)
+        except LeakError as error:
+            raise LeakError(f"{error} With --unseen such images of --id are left out.") from error
         if len(known) == 0:
             raise DataError(
                 f"--id {options.id}: no image is left that can be read and that the detector has not seen."

@@ -311,10 +311,12 @@ def _lines(options: Options, detector: Detector, parts: _Parts) -> list[str]:
     """What was made, what it promises, what went wrong, and how to go on."""
     n, k = len(detector.calibration_scores), len(detector.classes.labels)
     learned = "" if parts.train is None else f"learned from {len(parts.train)} images, "
+    few = f"{_of(n, 'calibration image is', 'calibration images are')} too few"
     held = f", {parts.held_out} held out" if parts.held_out else ""
     lines = [
-        f"{detector.method} over {k} classes: {learned}threshold set on {n} "
-        f"{'others' if learned else 'images'}{held}. A higher score means in-distribution."
+        f"{detector.method} over {_of(k, 'class', 'classes')}: {learned}threshold set on "
+        f"{_of(n, 'other', 'others') if learned else _of(n, 'image', 'images')}{held}. "
+        "A higher score means in-distribution."
     ]
     if detector.threshold > -math.inf:
         lines.append(
@@ -322,18 +324,21 @@ def _lines(options: Options, detector: Detector, parts: _Parts) -> list[str]:
             "known images, on average over draws of the calibration images."
         )
     else:
-        lines.append(f"Everything is kept: {n} calibration images are too few to keep {detector.keep:g}.")
+        lines.append(f"Everything is kept: {few} to keep {100 * detector.keep:g} % with certainty.")
     if detector.set_quantile < math.inf:
         lines.append(
             f"Prediction sets ({detector.sets}) hold the true class of at least "
             f"{100 * (1 - detector.alpha):g} % of known images."
         )
     else:
-        lines.append(f"Prediction sets hold every class: {n} calibration images are too few.")
+        lines.append(f"Prediction sets hold every class: {few}.")
     lines += [failed_line(row.id, row.error) for row in parts.failed[:5]]
     if parts.failed:
-        photos = "photo" if len(parts.failed) == 1 else "photos"
-        lines.append(f"{len(parts.failed)} {photos} could not be read and took no part.")
+        lines.append(f"{_of(len(parts.failed), 'photo', 'photos')} could not be read and took no part.")
     lines.append(f"Written: {options.output / FACTS} and {TENSORS} beside it")
     lines.append(f"Use it: awase ood score PHOTOS --detector {options.output} --output out/")
     return lines
+
+
+def _of(n: int, one: str, many: str) -> str:
+    return f"{n} {one if n == 1 else many}"

@@ -30,8 +30,8 @@ def pack(value: Any, leave_out: tuple[str, ...] = ()) -> tuple[dict[str, Tensor]
         DataError: a field holds something that is neither a tensor nor plain.
 
     Example:
-        >>> from awase.ood.mcm import Mcm
-        >>> pack(Mcm(temperature=0.5))
+        >>> from dataclasses import make_dataclass
+        >>> pack(make_dataclass("Softmax", [("temperature", float)])(0.5))
         ({}, {'temperature': 0.5})
     """
     tensors: dict[str, Tensor] = {}
@@ -63,9 +63,9 @@ def unpack(kind: type[T], tensors: Mapping[str, Tensor], plain: Mapping[str, Any
         DataError: a field is missing, unknown, or of another type than the class says.
 
     Example:
-        >>> from awase.ood.mcm import Mcm
-        >>> unpack(Mcm, {}, {"temperature": 0.5})
-        Mcm(temperature=0.5)
+        >>> from dataclasses import make_dataclass
+        >>> unpack(make_dataclass("Softmax", [("temperature", float)]), {}, {"temperature": 0.5})
+        Softmax(temperature=0.5)
     """
     if not is_dataclass(kind):
         raise DataError(f"{kind.__name__} is no dataclass, so it cannot be rebuilt from its fields.")
