@@ -442,7 +442,7 @@ def test_a_killed_fit_goes_on_to_the_same_weights(
     assert awase(*words, "-o", tmp_path / "whole").code == 0
 
     @contextmanager
-    def dying(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+    def dying(label: str, **named: object) -> Iterator[Callable[[int, int | None], None]]:
         def progress(done: int, total: int | None) -> None:
             if label == "fitting" and done == 250:
                 raise KeyboardInterrupt

@@ -4,6 +4,7 @@ Blocks of Python run as they stand, each in an interpreter of its own in an empt
 against the help of the verb they call.
 """
 
+import importlib
 import os
 import re
 import shlex
@@ -168,6 +169,14 @@ def test_every_column_is_documented() -> None:
 
     for column in SCHEMA.names:
         assert f"`{column}`" in _text("docs/check.md"), column
+
+
+@pytest.mark.parametrize(
+    ("module", "page"), [("awase.ood._verdict", "ood"), ("awase.tune._prediction", "tune")]
+)
+def test_every_column_of_image_rows_is_documented(module: str, page: str) -> None:
+    for column in importlib.import_module(module).SCHEMA.names:
+        assert f"`{column}`" in _text(f"docs/{page}.md"), column
 
 
 def test_command_page_is_up_to_date() -> None:

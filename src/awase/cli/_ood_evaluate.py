@@ -149,7 +149,7 @@ def _of_images(options: Options) -> _Found:
     model = reopen(options, detector)
     seen = {**detector.seen, **({} if model.tuning is None else model.tuning.seen)}
     total = len(known_rows) + sum(map(len, unknown_rows.values()))
-    with progress_bar("measuring", quiet=options.quiet) as progress:
+    with progress_bar("measuring", quiet=options.quiet, unit="images") as progress:
         judge = _Judge(options, detector, model, lambda done: progress(done, total))
         known = judge.outcomes(known_rows, is_known=True, leave_out=seen if options.unseen else {})
         what = ("images that the detector was made from", "known test images")

@@ -76,7 +76,7 @@ def run(options: Options) -> int:
         )
     model = _open_model(options)
     classes = _classes(options, model, rows, pools)
-    with progress_bar("encoding", quiet=options.quiet) as progress:
+    with progress_bar("encoding", quiet=options.quiet, unit="images") as progress:
         parts = _encode(options, model, classes, rows, pools, method, progress)
     detector = fit(
         method,

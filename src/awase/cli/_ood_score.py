@@ -51,7 +51,7 @@ def run(options: Options) -> int:
     if dataset.count() == 0:
         raise DataError(f"{options.source} holds no images.")
     model = reopen(options, detector)
-    with stop_politely() as stop, progress_bar("scoring", quiet=options.quiet) as progress:
+    with stop_politely() as stop, progress_bar("scoring", quiet=options.quiet, unit="images") as progress:
         counts = run_parts(
             dataset,
             _Work(options, detector, model),

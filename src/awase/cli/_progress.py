@@ -9,16 +9,19 @@ from rich.text import Text
 
 
 class _Rate(TextColumn):
-    def __init__(self) -> None:
+    def __init__(self, unit: str) -> None:
         super().__init__("")
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} pairs/s" if speed else "")
+        return Text(f"{speed:.1f} {self._unit}/s" if speed else "")
 
 
 @contextmanager
-def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int | None], None]]:
+def progress_bar(
+    label: str, *, quiet: bool = False, unit: str = "pairs"
+) -> Iterator[Callable[[int, int | None], None]]:
     """Gives the function to call with rows done and rows in all (None where that is not known)."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
@@ -28,7 +31,7 @@ def progress_bar(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, 
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed:.0f}/{task.fields[of]}"),
-        _Rate(),
+        _Rate(unit),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:

@@ -50,9 +50,9 @@ def run(options: Options) -> int:
         offline=options.offline,
         cache=options.cache,
     )
-    with progress_bar("encoding", quiet=options.quiet) as progress:
+    with progress_bar("encoding", quiet=options.quiet, unit="images") as progress:
         opened = open_bench(options, encoder, scores, progress=progress)
-    with progress_bar("comparing", quiet=options.quiet) as progress:
+    with progress_bar("comparing", quiet=options.quiet, unit="fits") as progress:
         rows = run_cells(opened.bench, cells, methods, options.output, progress=progress)
     measured = [_plain(row) for row in rows]
     found = means(measured)

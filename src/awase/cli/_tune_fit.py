@@ -138,7 +138,7 @@ def _already(options: Options, identity: Mapping[str, Any]) -> Card | None:
 def _read(job: _Job) -> Sides:
     options = job.options
     validation = options.validation if options.validation is not None else 4
-    with progress_bar("reading", quiet=options.quiet) as progress:
+    with progress_bar("reading", quiet=options.quiet, unit="images") as progress:
         return read_sides(
             job.encoder,
             job.dataset,
@@ -172,7 +172,7 @@ def _fit(job: _Job, sides: Sides, identity: Mapping[str, Any]) -> Card:
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
     checkpoint = options.output / _CHECKPOINT / digest
     started = time.perf_counter()
-    with progress_bar("fitting", quiet=options.quiet) as progress:
+    with progress_bar("fitting", quiet=options.quiet, unit="steps") as progress:
         tuned = job.method.fit(task, seed=options.seed, checkpoint=checkpoint, progress=progress)
     seconds = time.perf_counter() - started
     metrics = accuracy_beside(

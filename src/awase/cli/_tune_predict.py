@@ -66,7 +66,7 @@ def run(options: Options) -> int:
         "columns": [options.image_column, options.label_column],
         "images": None if options.images is None else scrub(options.images.resolve()),
     }
-    with stop_politely() as stop, progress_bar("predicting", quiet=options.quiet) as progress:
+    with stop_politely() as stop, progress_bar("predicting", quiet=options.quiet, unit="images") as progress:
         counts = run_parts(
             dataset,
             lambda rows: _work(options, rows, encoder, tuned, card),

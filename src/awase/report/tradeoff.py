@@ -126,9 +126,14 @@ def markdown(
         say("tradeoff_seconds"): "fit_seconds",
     }
     parts += [f"## {say('tradeoff_main', score=first)}", _grid(found, wanted, say)]
-    unknown = _named(found, ("auroc/", "fpr/"))
-    if unknown:
-        parts += [f"## {say('tradeoff_unknown')}", _grid(found, unknown, say)]
+    for title, kind in (("AUROC", "auroc"), (f"FPR{percent}", "fpr")):
+        wanted = {score: f"{kind}/{score}/mean" for score in scores}
+        if len(scores) > 1 and _anybody_has(found, wanted):
+            parts += [f"## {say('tradeoff_scores', figure=title)}", _grid(found, wanted, say)]
+    for title, kind in (("AUROC", "auroc"), (f"FPR{percent}", "fpr")):
+        wanted = _sets(found, kind, first)
+        if wanted:
+            parts += [f"## {say('tradeoff_sets', figure=title, score=first)}", _grid(found, wanted, say)]
     elsewhere = _named(found, ("zero_shot/", "image_to_text", "text_to_image", "class_shift", "image_shift"))
     if elsewhere:
         parts += [f"## {say('tradeoff_elsewhere')}", _grid(found, elsewhere, say)]
@@ -147,6 +152,17 @@ def _grid(found: Means, wanted: Mapping[str, str], say: Wording) -> str:
         cells = [_cell(name, group.get(name), say) for name in shown.values()]
         lines.append("| " + " | ".join([method, str(shots), *cells]) + " |")
     return "\n".join(lines)
+
+
+def _anybody_has(found: Means, wanted: Mapping[str, str]) -> bool:
+    return any(name in group for group in found.values() for name in wanted.values())
+
+
+def _sets(found: Means, kind: str, score: str) -> dict[str, str]:
+    """Columns by data set: `auroc/SCORE/SET` without the mean."""
+    start = f"{kind}/{score}/"
+    names = dict.fromkeys(name for group in found.values() for name in group if name.startswith(start))
+    return {name.removeprefix(start): name for name in names if not name.endswith("/mean")}
 
 
 def _named(found: Means, beginnings: tuple[str, ...]) -> dict[str, str]:

@@ -31,7 +31,14 @@ WORDING: Final[dict[str, tuple[Sentence, str]]] = {
         "{tpr} % 以上残すときに通してしまう未知の画像の割合です。",
     ),
     "tradeoff_main": ("At a glance (score: {score})", "一覧（スコア：{score}）"),
-    "tradeoff_unknown": ("Unknown images, by score and data set", "未知の画像：スコアとデータセットごと"),
+    "tradeoff_scores": (
+        "{figure} by score, mean over the sets of unknown images",
+        "スコアごとの {figure}（未知の画像のセットの平均）",
+    ),
+    "tradeoff_sets": (
+        "{figure} by set of unknown images, score {score}",
+        "未知の画像のセットごとの {figure}（スコア {score}）",
+    ),
     "tradeoff_elsewhere": ("What it could do before", "チューニング前にできていたこと"),
     "tradeoff_failed": ("Not measured", "測れなかったもの"),
     "tradeoff_method": ("method", "手法"),
