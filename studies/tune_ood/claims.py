@@ -33,7 +33,8 @@ def main() -> None:
     given = parser.parse_args()
     sets = {path.parent.name: read(path) for path in sorted(given.results.glob("*/runs.parquet"))}
     output = given.output or given.results
-    parts = (scores_or_tuners, mcm_best, beats_zero, prompts_best, shifts, few_shots, elsewhere)
+    parts = (scores_or_tuners, mcm_best, beyond_similarity, beats_zero, prompts_best, shifts, few_shots)
+    parts += (elsewhere, held_out)
     found = [one for part in parts for one in part(sets)]
     write_atomic(output / "claims.json", json.dumps(found, indent=1) + "\n")
     write_atomic(output / "claims.md", page(found, sets))
@@ -129,6 +130,41 @@ def mcm_best(sets: dict[str, Runs]) -> list[dict]:
                     return mean(less(auroc(runs, m, s, score), auroc(runs, m, s, other)) for m, s in keys)
 
                 found.append(claim(f"MCM against {other}", f"{score}, {who}", sets, gap, "AUROC"))
+    return found
+
+
+def beyond_similarity(sets: dict[str, Runs]) -> list[dict]:
+    """Scores that the paper does not compare, against MCM, on the tuned models (mean over tuners)."""
+    found = []
+    for score in sorted({score for runs in sets.values() for score in scores_of(runs)} - set(MCM)):
+
+        def gap(runs: Runs, score: str = score) -> float | None:
+            tuned = tuners(runs, most(runs))
+            return mean(
+                less(auroc(runs, m, most(runs), score), auroc(runs, m, most(runs), "mcm")) for m in tuned
+            )
+
+        found.append(claim("other scores less MCM, tuned, most shots", score, sets, gap, "AUROC"))
+    return found
+
+
+def held_out(sets: dict[str, Runs]) -> list[dict]:
+    """The near unknown: classes of the same data set that were left out of tuning."""
+    found = []
+    for score in ("mcm", "max_logit", "mahalanobis"):
+        figure = f"auroc/{score}/held_out_classes"
+        for method in sorted(
+            {m for runs in sets.values() for m, s, f in runs if f == figure and s == most(runs)}
+        ):
+            found.append(
+                claim(
+                    f"AUROC against held-out classes, most shots, {score}",
+                    method,
+                    sets,
+                    lambda runs, m=method, f=figure: runs.get((m, most(runs), f)),
+                    "AUROC",
+                )
+            )
     return found
 
 

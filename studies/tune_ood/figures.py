@@ -32,7 +32,6 @@ COLOURS = {
     "locoop": "#9A3324",
     "lora:steps_per_shot=100": "#009E73",
     "full:embedding=frozen": "#7A5195",
-    "full:epochs=5": "#B07AA1",
 }
 
 

@@ -121,3 +121,10 @@ def test_class_names_that_are_none_are_refused(text: str, message: str, tmp_path
         read_class_names(tmp_path / "names.json")
     with pytest.raises(DataError, match="cannot be read"):
         read_class_names(tmp_path / "nothing.json")
+
+
+def test_two_labels_of_one_name_are_warned_of() -> None:
+    from awase.cli._class_names import names_of
+
+    with pytest.warns(UserWarning, match="occur more than once"):
+        assert names_of(["sea_horse", "Sea horse"], {}) == ("sea horse", "Sea horse")

@@ -38,7 +38,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def _words(data: Path, **more: Any) -> list[str]:
-    given = {
+    given: dict[str, list[Any]] = {
         "--data": [data / "colours"],
         "--ood": [f"yellow={data / 'unknown'}"],
         "--other": [data / "pets"],
@@ -50,7 +50,8 @@ def _words(data: Path, **more: Any) -> list[str]:
         "--seeds": [1, 2],
         "--encoder": ["tiny:0"],
         "--output": [data / "out"],
-    } | {f"--{name.replace('_', '-')}": values for name, values in more.items()}
+    }
+    given |= {f"--{name.replace('_', '-')}": values for name, values in more.items()}
     return [str(word) for name, values in given.items() if values is not None for word in (name, *values)]
 
 
@@ -142,6 +143,4 @@ def test_known_classes_are_left_out_of_the_unknown(awase: Callable[..., Any], da
     _photos(data / "mixed" / "pink", (250, 100, 150), 2, 21)
     done = awase("tune", "compare", *_words(data, ood=[data / "mixed"]))
     assert done.code == 0
-    assert "Left out of mixed, being known classes" in (data / "out" / "comparison.md").read_text(
-        "utf-8"
-    )
+    assert "Left out of mixed, being known classes" in (data / "out" / "comparison.md").read_text("utf-8")

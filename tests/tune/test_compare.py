@@ -12,7 +12,7 @@ import torch
 from awase.errors import DataError
 from awase.tune._compare import Bench, Cell, cells_of, run
 from awase.tune._frozen import Frozen
-from awase.tune._protocol import Task
+from awase.tune._protocol import Task, TuneMethod
 from awase.tune.zero_shot import ZeroShot
 from awase.types import Features, ImageReference, LabelledImage
 
@@ -74,7 +74,7 @@ def _bench() -> Bench:
 
 
 IMAGES = _features(3)
-METHODS = {"zero_shot": ZeroShot(), "spy": Spy()}
+METHODS: dict[str, TuneMethod] = {"zero_shot": ZeroShot(), "spy": Spy()}
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ def test_figures_of_both_models_stand_in_one_row(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_a_row_and_is_tried_again(tmp_path: Path) -> None:
-    methods = {"spy": Spy(strength=0.0)}
+    methods: dict[str, TuneMethod] = {"spy": Spy(strength=0.0)}
     cells = [Cell("spy", 2, 2), Cell("spy", 1, 2)]
     refused, fine = run(_bench(), cells, methods, tmp_path)
     assert refused.error == "DataError: refused"

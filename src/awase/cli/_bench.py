@@ -20,7 +20,7 @@ from awase.engine.leaks import refuse_overlap
 from awase.errors import DataError, EncoderError
 from awase.files import hash_bytes
 from awase.ood._lexicon import open_wordnet
-from awase.ood._names import duplicate_names, overlapping_names
+from awase.ood._names import overlapping_names
 from awase.protocols import Encoder
 from awase.tune import _measures as measures
 from awase.tune._compare import Bench
@@ -103,8 +103,6 @@ def open_bench(
         notes.append(
             "The data has no split of its own: a part was kept for the test, the same for all seeds."
         )
-    for group in duplicate_names(known.read_as):
-        notes.append(f"These classes have one name and share their probability: {', '.join(group)}.")
     templates = tuple(options.template or (DEFAULT_TEMPLATE,))
     prefix = _prefix_of(encoder)
     everything = replace(Frozen.of(encoder, known.read_as, templates), prefix=prefix)

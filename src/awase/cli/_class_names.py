@@ -6,6 +6,7 @@ from pathlib import Path
 
 from awase.engine.prototypes import class_name
 from awase.errors import DataError
+from awase.ood._names import warn_of_duplicates
 
 _MAX_JSON = 64 * 2**20
 
@@ -39,6 +40,8 @@ def read_class_names(path: Path | None) -> dict[str, str]:
 def names_of(labels: Sequence[str], given: Mapping[str, str]) -> tuple[str, ...]:
     """The name of each label: the one given, else the label with spaces for underscores.
 
+    Warns where two labels are read as one name: they would share their probability.
+
     Raises:
         DataError: names were given, and none of them is for a label of the data.
 
@@ -50,7 +53,9 @@ def names_of(labels: Sequence[str], given: Mapping[str, str]) -> tuple[str, ...]
         raise DataError(
             f"--class-names names {_some(given)}, and the data has none of these; it has {_some(labels)}."
         )
-    return tuple(given.get(label, class_name(label)) for label in labels)
+    names = tuple(given.get(label, class_name(label)) for label in labels)
+    warn_of_duplicates(names)
+    return names
 
 
 def _some(labels: Sequence[str] | Mapping[str, str]) -> str:

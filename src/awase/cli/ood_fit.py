@@ -37,9 +37,7 @@ awase ood fit pets/ --calibrate-split val --template "a photo of a {}, a kind of
 
 [bold]Then[/]
 
-awase ood score photos/ --detector detector/ --output out/
-
-awase ood evaluate --detector detector/ --id pets/ --ood textures/"""
+awase ood score --help, awase ood evaluate --help"""
 
 
 @dataclass(frozen=True)

@@ -53,11 +53,11 @@ def ranks(
         image_of_text[None, :] == torch.arange(n)[:, None] if n * len(image_of_text) <= _CELLS else None
     )
     forward, backward = [], []
-    for rows in torch.arange(n).split(max(1, _CELLS // max(1, len(text_features)))):
+    for rows in torch.split(torch.arange(n), max(1, _CELLS // max(1, len(text_features)))):
         similarity = image_features[rows] @ text_features.T  # (b, m)
         right = is_right[rows] if is_right is not None else image_of_text[None, :] == rows[:, None]
         forward.append(_before(similarity, right))
-    for columns in torch.arange(len(text_features)).split(max(1, _CELLS // max(1, n))):
+    for columns in torch.split(torch.arange(len(text_features)), max(1, _CELLS // max(1, n))):
         similarity = text_features[columns] @ image_features.T  # (b, n)
         own = image_of_text[columns][:, None]
         best = similarity.gather(1, own)

@@ -212,6 +212,8 @@ def _fit(task: Task, c: float) -> Line:
     regression = LogisticRegression(C=c, max_iter=_ITERATIONS, tol=1e-4 / len(images))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # 1000 iterations are the recipe
+        # one image a class is what one shot means
+        warnings.filterwarnings("ignore", "The number of unique classes is greater than 50%", UserWarning)
         regression.fit(images, task.train_labels.numpy())
     weight, bias = regression.coef_, regression.intercept_
     if len(weight) == 1:  # two classes are given as one row: the same probabilities with two
