@@ -12,10 +12,7 @@ from tempfile import TemporaryDirectory
 
 from awase.engine.features import encode_images
 from awase.engine.prototypes import encode_classes
-from awase.ood._detector import Classes, class_index
-from awase.ood._detector_file import load as load_detector
-from awase.ood._detector_file import save
-from awase.ood._fit import Sample, fit
+from awase.ood import Classes, Sample, class_index, fit_detector, load_detector, save_detector
 from awase.protocols import Encoder
 from awase.registry import load
 from awase.types import Features, ImageReference, LabelledImage
@@ -70,10 +67,12 @@ def main() -> None:
     photos = encoded(encoder, {**CALIBRATION})
     calibration = Sample.of(photos, classes.evidence(photos), class_index(photos.labels, labels))
     method = load("ood", given.method)()
-    detector = fit(method, name=given.method, classes=classes, calibration=calibration, keep=0.8, alpha=0.2)
+    detector = fit_detector(
+        method, name=given.method, classes=classes, calibration=calibration, keep=0.8, alpha=0.2
+    )
 
     with TemporaryDirectory() as folder:
-        save(detector, folder)  # detector.safetensors and detector.json
+        save_detector(detector, folder)  # detector.safetensors and detector.json
         detector = load_detector(folder)
 
     others = encoded(encoder, {**KNOWN, **dict.fromkeys(UNKNOWN)})

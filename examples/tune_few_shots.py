@@ -11,11 +11,8 @@ from tempfile import TemporaryDirectory
 
 from awase.engine.features import encode_images
 from awase.registry import load
+from awase.tune import Frozen, class_index, keep_test, load_tuned, make_task, save_tuned
 from awase.tune._accuracy import accuracy_beside, correct
-from awase.tune._card import load_tuned, save_tuned
-from awase.tune._frozen import Frozen
-from awase.tune._split import class_index, keep_test
-from awase.tune._task import make_task
 from awase.types import ImageReference, LabelledImage
 
 PHOTOS = Path(str(files("awase") / "_sample" / "photos"))
