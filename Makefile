@@ -31,6 +31,8 @@ check: .venv/.$(EXTRAS)
 
 bench: .venv/.$(EXTRAS)
 	$(BIN)/python benchmarks/check.py
+	$(BIN)/python benchmarks/ood.py
+	$(BIN)/python benchmarks/tune.py
 
 docs: .venv/.$(EXTRAS)
 	$(BIN)/python tools/made_docs.py

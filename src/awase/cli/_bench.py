@@ -274,7 +274,7 @@ def _unlike(features: Features, known: _Known, name: str, notes: list[str]) -> F
         raise DataError(f"--ood {name} holds known classes only.")
     if kinds := [pair for pair in _kinds(known.read_as, theirs) if pair[0] not in same]:
         listed = ", ".join(f"{theirs!r} is {ours!r}" for theirs, ours in kinds[:10])
-        notes.append(f"{len(kinds)} classes of {name} are known ones or kinds of them: {listed}.")
+        notes.append(f"Classes of {name} that are known ones or kinds of them: {listed}.")
     kept = features.select(rows)
     for side, what in ((known.pool, "images to learn from"), (known.test, "test images")):
         refuse_overlap(side, kept, what=(what, f"unknown images of {name}"))
