@@ -59,8 +59,7 @@ def test_heat_map(tmp_path: Path) -> None:
 def test_ood_photos(tmp_path: Path, encoder: str) -> None:
     shown = _run(tmp_path, "ood_photos.py", "--encoder", encoder)
     assert "higher score means in_distribution" in shown
-    assert "p-value" in shown
-    assert "0 that could not be read" in shown
+    assert shown.count("p-value") == 10
 
 
 @pytest.mark.parametrize("encoder", ["tiny:0", "builtin"])

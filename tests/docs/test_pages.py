@@ -150,7 +150,7 @@ def test_every_name_is_documented(kind: str) -> None:
 
 def test_every_extra_is_documented() -> None:
     project = tomllib.loads(_text("pyproject.toml"))["project"]
-    text = "".join(_text(f"docs/{page}.md") for page in ("check", "encoders", "data"))
+    text = "".join(_text(f"docs/{page}.md") for page in ("check", "encoders", "data", "tune"))
     for extra in set(project["optional-dependencies"]) - {"dev", "browser", "studies"}:
         assert f"`{extra}`" in text, f"the extra {extra} is not documented"
 

@@ -30,11 +30,11 @@ awase tune fit flowers/ --method coop --shots 4 --seed 2 --option epochs=20 --ou
 
 awase tune fit parts.csv --images photos/ --method lora --interpolate 0.5 --encoder hf:./my-clip
 
-awase tune predict photos/ --model tuned/ --output out/
-
 [bold]More[/]
 
-awase methods lists the ways of tuning; awase tune compare measures several of them side by side."""
+awase methods lists the ways of tuning; awase tune predict uses what was tuned.
+
+awase tune compare measures several ways side by side."""
 
 
 @dataclass(frozen=True)
