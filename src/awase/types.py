@@ -245,6 +245,9 @@ class Estimate:
                 raise DataError(f"estimate {self.name} holds NaN; use None where there is no value.")
 
 
+_UNIT = 1e-3  # how far from 1 the length of a unit vector may lie; rounding to half precision stays below
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
     """What one encoder made of n images. Features of two encoders never meet: `encoder` is compared.
@@ -273,6 +276,14 @@ class Features:
             )
         if self.patches is not None and len(self.patches) != len(self.values):
             raise ShapeError(f"{len(self.values)} vectors came with patches of {len(self.patches)} images.")
+        length = self.values.float().norm(dim=-1)
+        is_unit = (length - 1).abs() <= _UNIT  # NaN compares false
+        if not bool(is_unit.all()):
+            row = int((~is_unit).nonzero()[0])
+            raise DataError(
+                f"features must be unit vectors, and row {row} ({self.images[row].id}) has length "
+                f"{float(length[row]):.4g}; normalise them, and leave out images without a vector."
+            )
 
     def __len__(self) -> int:
         return len(self.values)

@@ -308,3 +308,12 @@ def test_overlap_of_mappings_shows_ten() -> None:
 
 def test_class_names_are_readable() -> None:
     assert class_name("_golden_retriever ") == "golden retriever"
+
+
+@pytest.mark.parametrize("bad", [[3.0, 4.0], [0.0, 0.0], [float("nan"), 1.0], [1.01, 0.0]])
+def test_vectors_that_are_no_unit_vectors_are_refused_by_name(bad: list[float]) -> None:
+    images = tuple(LabelledImage(name, ImageReference(name, data=b"x")) for name in ("fine", "odd"))
+    with pytest.raises(DataError, match=r"row 1 \(odd\)"):
+        Features(torch.tensor([[1.0, 0.0], bad]), images, ("a", "b"), "toy")
+    nearly = torch.tensor([[1.0, 0.0], [1.0005, 0.0]])
+    assert len(Features(nearly, images, ("a", "b"), "toy")) == 2

@@ -1,7 +1,7 @@
 """Everything that `awase tune compare` measures on: opened, encoded once, split once."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,59 @@ class _Known:
         return chosen, class_index(chosen.labels, labels)
 
 
+@dataclass(frozen=True)
+class _Reader:
+    """Reads and encodes what the options name, and writes down what a reader of the results should know."""
+
+    options: Options
+    encoder: Encoder
+    patches: bool
+    progress: Progress | None
+    notes: list[str] = field(default_factory=list)
+
+    def images(
+        self, source: str | Path, *, images: Path | None = None, is_other: bool = False, scored: bool = True
+    ) -> Features:
+        """Features of a data set; of another than that of the classes at most --limit, scored ones with
+        patches where a score reads them.
+        """
+        dataset: Iterable[LabelledImage | BadRow] = open_images(str(source), images=images)
+        if is_other:
+            dataset = self.drawn(dataset)
+        return self.encoded(dataset, str(source), patches=self.patches and scored)
+
+    def encoded(
+        self, rows: Iterable[LabelledImage | BadRow], source: str, *, patches: bool = False
+    ) -> Features:
+        """Features of these rows.
+
+        Raises:
+            DataError: none of them can be read.
+        """
+        features, bad = encode_images(
+            self.encoder,
+            rows,
+            batch_size=self.options.batch_size,
+            workers=self.options.workers,
+            patches=patches,
+            progress=self.progress,
+        )
+        if bad:
+            self.notes.append(f"{len(bad)} images of {source} could not be read, such as {_shown(bad[0])}.")
+        if len(features) == 0:
+            raise DataError(f"{source} has no image that can be read.")
+        return features
+
+    def drawn(self, rows: Iterable[LabelledImage | BadRow]) -> Iterable[LabelledImage | BadRow]:
+        """At most --limit rows, in their order; which ones depends on their names alone."""
+        if self.options.limit is None:
+            return rows
+        found = list(rows)
+        names = sorted((row.id for row in found), key=lambda id: hash_bytes(id.encode("utf-8", "replace")))
+        kept = set(names[: self.options.limit])
+        return [row for row in found if row.id in kept]
+
+
 def open_bench(
     options: Options, encoder: Encoder, scores: Sequence[NamedScore], *, progress: Progress | None = None
 ) -> Opened:
@@ -73,86 +126,66 @@ def open_bench(
         DataError: a data set cannot be read, has no images, or too few.
         LeakError: an image is on both sides of a comparison; the message names the files.
     """
-    notes: list[str] = []
-    patches = any(score.method.needs_patches for score in scores)
-
-    def encoded(
-        source: str | Path,
-        *,
-        images: Path | None = None,
-        with_patches: bool = False,
-        limit: int | None = None,
-    ) -> Features:
-        dataset = open_images(str(source), images=images)
-        features, bad = encode_images(
-            encoder,
-            dataset if limit is None else _drawn(dataset, limit),
-            batch_size=options.batch_size,
-            workers=options.workers,
-            patches=with_patches,
-            progress=progress,
-        )
-        if bad:
-            notes.append(f"{len(bad)} images of {source} could not be read, such as {_shown(bad[0])}.")
-        if len(features) == 0:
-            raise DataError(f"{source} has no image that can be read.")
-        return features
-
-    known = _known(options, encoded(options.data, images=options.images, with_patches=patches))
+    read = _Reader(options, encoder, any(score.method.needs_patches for score in scores), progress)
+    known = _known(options, read.images(options.data, images=options.images))
     if known.is_made:
-        notes.append(
+        read.notes.append(
             "The data has no split of its own: a part was kept for the test, the same for all seeds."
         )
     templates = tuple(options.template or (DEFAULT_TEMPLATE,))
     prefix = _prefix_of(encoder)
     everything = replace(Frozen.of(encoder, known.read_as, templates), prefix=prefix)
     test, labels = known.among(known.test, known.names)
-    unknown: dict[str, Features] = {}
-    for name, source in map(named, options.ood or ()):
-        unknown[name] = _unlike(
-            encoded(source, with_patches=patches, limit=options.limit), known, name, notes
-        )
+    unknown = {
+        name: _unlike(read.images(source, is_other=True), known, name, read.notes)
+        for name, source in map(named, options.ood or ())
+    }
     found: list[measures.Measure] = [measures.held_out_accuracy(test, labels), measures.drift(test)]
     if unknown:
         found.append(ood_measure(scores, test, unknown, tpr=options.tpr, encoder=encoder))
-    for name, source in map(named, options.other or ()):
-        other = encoded(source, limit=options.limit)
+    elsewhere, digests = _elsewhere(read)
+    base_task, base_measures = _base(known, templates, encoder, prefix, scores, options, read.notes)
+    bench = Bench(
+        all_classes=_tasks(everything, *known.among(known.pool, known.names), test, options),
+        base_classes=base_task,
+        measures=[*found, *elsewhere],
+        base_measures=base_measures,
+        identity={
+            "encoder": encoder.spec.fingerprint,
+            "data": [_digest(known.pool), _digest(known.test)],
+            "classes": known.read_as,
+            "templates": templates,
+            "scores": [repr(score.method) for score in scores],
+            "ood": {name: _digest(features) for name, features in unknown.items()},
+            "elsewhere": digests,
+            "tpr": options.tpr,
+            "allow_fewer": options.allow_fewer,
+        },
+    )
+    facts = {
+        "images": {"pool": len(known.pool), "test": len(test)},
+        "ood": {name: len(features) for name, features in unknown.items()},
+    }
+    return Opened(bench, len(test), len(known.names), tuple(read.notes), facts)
+
+
+def _elsewhere(read: _Reader) -> tuple[list[measures.Measure], dict[str, str]]:
+    """What the model could do before, on other data, and what these measures depend on."""
+    found: list[measures.Measure] = []
+    digests: dict[str, str] = {}
+    for name, source in map(named, read.options.other or ()):
+        other = read.images(source, is_other=True, scored=False)
         classes = sorted({label for label in other.labels if label is not None})
         if not classes:
             raise DataError(f"--other {source}: zero-shot needs labelled images, and these have no classes.")
         target = class_index(other.labels, classes)
         found.append(measures.other_zero_shot(name, other, target, names_of(classes, {})))
-    for name, source in map(named, options.retrieval or ()):
-        found.append(_retrieval(name, source, encoder, options, notes))
-    base_task, base_measures = _base(known, templates, encoder, prefix, scores, options, notes)
-    return Opened(
-        Bench(
-            all_classes=_tasks(everything, *known.among(known.pool, known.names), test, options),
-            base_classes=base_task,
-            measures=found,
-            base_measures=base_measures,
-            identity={
-                "encoder": encoder.spec.fingerprint,
-                "data": _digest(known.pool, known.test),
-                "classes": known.read_as,
-                "templates": templates,
-                "scores": [repr(score.method) for score in scores],
-                "ood": {name: _digest(features) for name, features in unknown.items()},
-                "other": [options.other, options.retrieval, options.retrieval_split],
-                "tpr": options.tpr,
-                "allow_fewer": options.allow_fewer,
-                "test_share": options.test_share,
-                "limit": options.limit,
-            },
-        ),
-        tested=len(test),
-        classes=len(known.names),
-        notes=tuple(notes),
-        facts={
-            "images": {"pool": len(known.pool), "test": len(test)},
-            "ood": {name: len(features) for name, features in unknown.items()},
-        },
-    )
+        digests[f"other/{name}"] = _digest(other)
+    for name, source in map(named, read.options.retrieval or ()):
+        measure, digest = _retrieval(read, name, source)
+        found.append(measure)
+        digests[f"retrieval/{name}"] = digest
+    return found, digests
 
 
 def _prefix_of(encoder: Encoder) -> PrefixCache | None:
@@ -236,10 +269,9 @@ def _base(
     return _tasks(frozen, *known.among(known.pool, base), test, options), found
 
 
-def _retrieval(
-    name: str, source: str, encoder: Encoder, options: Options, notes: list[str]
-) -> measures.Measure:
+def _retrieval(read: _Reader, name: str, source: str) -> tuple[measures.Measure, str]:
     """Photos with captions, each photo once."""
+    options = read.options
     captions: list[str] = []
     owner: list[str] = []
     photos: dict[str, LabelledImage] = {}
@@ -250,16 +282,15 @@ def _retrieval(
         photos.setdefault(key, LabelledImage(key, row.image))
         captions.append(row.caption)
         owner.append(key)
-    chosen = photos.values() if options.limit is None else _drawn(photos.values(), options.limit)
-    features, bad = encode_images(encoder, chosen, batch_size=options.batch_size, workers=options.workers)
-    if bad:
-        notes.append(f"{len(bad)} photos of {source} could not be read, such as {_shown(bad[0])}.")
+    if not photos:
+        raise DataError(f"--retrieval {source} has no photo with a caption that can be read.")
+    features = read.encoded(read.drawn(photos.values()), source)
     place = {image.id: index for index, image in enumerate(features.images)}
     kept = [index for index, key in enumerate(owner) if key in place]
-    if not kept:
-        raise DataError(f"--retrieval {source} has no photo with a caption that can be read.")
     image_of_text = torch.tensor([place[owner[index]] for index in kept])
-    return measures.retrieval(name, features, [captions[index] for index in kept], image_of_text)
+    texts = [captions[index] for index in kept]
+    digest = hash_bytes("\0".join([_digest(features), *texts]).encode("utf-8", "replace"))
+    return measures.retrieval(name, features, texts, image_of_text), digest
 
 
 def _unlike(features: Features, known: _Known, name: str, notes: list[str]) -> Features:
@@ -289,16 +320,10 @@ def _kinds(names: Sequence[str], theirs: Sequence[str]) -> tuple[tuple[str, str]
         return ()
 
 
-def _drawn(rows: Iterable[LabelledImage | BadRow], limit: int) -> list[LabelledImage | BadRow]:
-    """At most `limit` rows, in their order; which ones depends on their names alone."""
-    found = list(rows)
-    chosen = sorted(found, key=lambda row: hash_bytes(row.id.encode("utf-8", "replace")))[:limit]
-    kept = {row.id for row in chosen}
-    return [row for row in found if row.id in kept]
-
-
-def _digest(*features: Features) -> str:
-    return hash_bytes("".join(sorted(hash for part in features for hash in part.hashes)).encode())[:16]
+def _digest(features: Features) -> str:
+    """Of contents and labels, in any order."""
+    rows = sorted(f"{hash} {label}" for hash, label in zip(features.hashes, features.labels, strict=True))
+    return hash_bytes("\n".join(rows).encode("utf-8", "replace"))[:16]
 
 
 def _shown(row: BadRow) -> str:
