@@ -16,8 +16,9 @@ from torch import Tensor
 
 from awase import registry
 from awase.errors import DataError, LeakError
+from awase.functional.splits import class_index
 from awase.ood._delivered import delivered
-from awase.ood._detector import Classes, Detector, class_index, probabilities
+from awase.ood._detector import Classes, Detector, probabilities
 from awase.ood._detector_file import FACTS, TENSORS, load, save
 from awase.ood._divide import Pools, choose_pools, divide
 from awase.ood._fit import Sample, fit, learns_from_images

@@ -107,7 +107,8 @@ def test_all_but_the_validation_images_train_where_shots_are_not_given() -> None
 @pytest.mark.parametrize("state", [3, np.int64(3), np.random.RandomState(3), None])
 def test_random_state_takes_what_scikit_learn_takes(state: Any) -> None:
     x, y = _blobs()
-    FewShotClassifier("taskres", options={"epochs": 1}, random_state=state).fit(x, y)
+    model = FewShotClassifier("taskres", options={"epochs": 1}, random_state=state).fit(x, y)
+    assert list(model.classes_) == sorted(set(y))
 
 
 def test_it_works_in_grid_search_and_cross_validation() -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from awase.errors import DataError
-from awase.tune._split import SplitRecord, base_and_new, class_index, keep_test
+from awase.functional.splits import class_index
+from awase.tune._split import SplitRecord, base_and_new, keep_test
 
 
 @given(

@@ -19,6 +19,7 @@ from awase.engine.features import encode_images
 from awase.engine.leaks import refuse_overlap
 from awase.errors import DataError, EncoderError
 from awase.files import hash_bytes
+from awase.functional.splits import class_index
 from awase.ood._lexicon import open_wordnet
 from awase.ood._names import overlapping_names
 from awase.protocols import Encoder
@@ -27,7 +28,7 @@ from awase.tune._compare import Bench
 from awase.tune._frozen import Frozen
 from awase.tune._prefix import PrefixCache
 from awase.tune._protocol import Task
-from awase.tune._split import base_and_new, class_index
+from awase.tune._split import base_and_new
 from awase.tune._task import make_task
 from awase.types import BadRow, Features, LabelledImage
 

@@ -33,8 +33,8 @@ from awase.engine.features import stream_images
 from awase.engine.leaks import refuse_overlap
 from awase.engine.prototypes import encode_classes
 from awase.errors import DataError
-from awase.functional.splits import draw_shots
-from awase.ood._detector import SETS, Classes, Detector, class_index
+from awase.functional.splits import class_index, draw_shots
+from awase.ood._detector import SETS, Classes, Detector
 from awase.ood._detector_file import FACTS, TENSORS, save
 from awase.ood._divide import Division, Pools, choose_pools, divide
 from awase.ood._fit import Sample, fit, learns_from_images

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from awase.engine.features import encode_images
 from awase.errors import DataError
+from awase.functional.splits import class_index
 from awase.protocols import Encoder, ImageDataset
 from awase.tune._protocol import Progress
-from awase.tune._split import class_index, keep_test
+from awase.tune._split import keep_test
 from awase.types import BadRow, Features, LabelledImage
 
 _TEST_NAMES = ("test", "val", "validation", "valid", "dev")

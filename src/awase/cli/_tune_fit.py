@@ -26,12 +26,12 @@ from awase.cli._tune_data import Sides, read_sides
 from awase.cli.tune_fit import Options
 from awase.errors import DataError
 from awase.files import write_atomic
+from awase.functional.splits import class_index
 from awase.protocols import Encoder, ImageDataset
 from awase.tune._accuracy import accuracy_beside, correct
 from awase.tune._card import CARD, Card, read_card, save_tuned
 from awase.tune._frozen import Frozen
 from awase.tune._protocol import TuneMethod
-from awase.tune._split import class_index
 from awase.tune._task import make_task
 
 _CHECKPOINT = "checkpoint"

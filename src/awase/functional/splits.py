@@ -10,6 +10,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
 from awase.errors import DataError, ShapeError
 
 
@@ -107,3 +111,27 @@ def _too_few(pools: dict[int, dict[str, int]], fewer: Sequence[int], shots: int,
         f"{shots} shots and {validation} validation images need {shots + validation} distinct images of "
         f"every class: {shown}{more}. Ask for fewer shots, or allow fewer (it is recorded)."
     )
+
+
+def class_index(labels: Sequence[str | None], names: Sequence[str]) -> Int[Tensor, " n"]:
+    """Labels as numbers 0 .. k - 1.
+
+    Args:
+        labels: of images, as the data set writes them.
+        names: the k labels in their order.
+
+    Raises:
+        DataError: a label is missing, or is none of `names`; the message names some.
+
+    Example:
+        >>> class_index(["cow", "ant", "cow"], ["ant", "bee", "cow"])
+        tensor([2, 0, 2])
+    """
+    place = {name: index for index, name in enumerate(names)}
+    if foreign := sorted({str(label) for label in labels if label not in place}):
+        shown = ", ".join(map(repr, foreign[:5])) + (f" and {len(foreign) - 5} more" * (len(foreign) > 5))
+        raise DataError(
+            f"images are labelled {shown}, and the known classes are {', '.join(names[:5])}"
+            f"{', ...' * (len(names) > 5)} ({len(names)}); every image needs one of these as its label."
+        )
+    return torch.tensor([place[str(label)] for label in labels], dtype=torch.long)

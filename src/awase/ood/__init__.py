@@ -5,7 +5,8 @@ programs: `fit_detector` makes a `Detector` of a score, which `save_detector` an
 `evaluate_scores` measures scores of known and unknown images.
 """
 
-from awase.ood._detector import Classes, Detector, class_index
+from awase.functional.splits import class_index
+from awase.ood._detector import Classes, Detector
 from awase.ood._detector_file import load as load_detector
 from awase.ood._detector_file import save as save_detector
 from awase.ood._evaluate import evaluate_scores

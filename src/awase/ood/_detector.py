@@ -8,11 +8,10 @@ came from, then over draws of both, at least `keep` of the known images are kept
 true class of at most `alpha` of them. Nothing is promised of unknown images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -186,28 +185,9 @@ def probabilities(evidence: Evidence, logit_scale: float) -> Float[Tensor, "n k"
     """softmax(logit_scale * similarity), float64: the model's own probabilities, tuned or not.
 
     Example:
+        >>> import torch
         >>> same = Evidence(torch.zeros(1, 2), torch.eye(2)[:1], torch.eye(2))
         >>> probabilities(same, 100.0).tolist()
         [[0.5, 0.5]]
     """
     return (evidence.similarity.double().cpu() * logit_scale).softmax(dim=1)
-
-
-def class_index(labels: Sequence[str | None], known: Sequence[str]) -> Int[Tensor, " n"]:
-    """Labels as numbers 0 .. k - 1 in the order of `known`.
-
-    Raises:
-        DataError: a label is missing, or is none of the known ones; the message names some.
-
-    Example:
-        >>> class_index(["cow", "ant"], ["ant", "bee", "cow"])
-        tensor([2, 0])
-    """
-    place = {label: index for index, label in enumerate(known)}
-    if foreign := sorted({str(label) for label in labels if label not in place}):
-        shown = ", ".join(map(repr, foreign[:5])) + (f" and {len(foreign) - 5} more" * (len(foreign) > 5))
-        raise DataError(
-            f"images are labelled {shown}, and the known classes are {', '.join(known[:5])}"
-            f"{', ...' * (len(known) > 5)} ({len(known)}); every image needs one of these as its label."
-        )
-    return torch.tensor([place[str(label)] for label in labels], dtype=torch.long)

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from awase.ood._detector import Detector, class_index
+from awase.functional.splits import class_index
+from awase.ood._detector import Detector
 from awase.ood._verdict import ABSTAIN, KEEP, Verdict
 from awase.types import BadRow, Evidence, Features, LabelledImage
 

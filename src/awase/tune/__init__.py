@@ -11,12 +11,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from awase.functional.splits import class_index
     from awase.tune._card import load_tuned, save_tuned
     from awase.tune._estimator import FewShotClassifier
     from awase.tune._frozen import Frozen
     from awase.tune._interpolate import interpolate
     from awase.tune._protocol import Task
-    from awase.tune._split import class_index, keep_test
+    from awase.tune._split import keep_test
     from awase.tune._task import make_task
 
 __all__ = [
@@ -31,20 +32,20 @@ __all__ = [
     "save_tuned",
 ]
 _HOMES = {
-    "FewShotClassifier": "_estimator",
-    "Frozen": "_frozen",
-    "Task": "_protocol",
-    "class_index": "_split",
-    "interpolate": "_interpolate",
-    "keep_test": "_split",
-    "load_tuned": "_card",
-    "make_task": "_task",
-    "save_tuned": "_card",
+    "FewShotClassifier": "awase.tune._estimator",
+    "Frozen": "awase.tune._frozen",
+    "Task": "awase.tune._protocol",
+    "class_index": "awase.functional.splits",
+    "interpolate": "awase.tune._interpolate",
+    "keep_test": "awase.tune._split",
+    "load_tuned": "awase.tune._card",
+    "make_task": "awase.tune._task",
+    "save_tuned": "awase.tune._card",
 }
 
 
 def __getattr__(name: str) -> Any:
     # scikit-learn and torch are imported when something is asked for, not with the package
     if name in _HOMES:
-        return getattr(importlib.import_module(f"awase.tune.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,10 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
 from awase.errors import DataError
 from awase.types import Features
 
@@ -64,30 +60,6 @@ class SplitRecord:
 def recorded(features: Features) -> dict[str, str]:
     """Id to content hash of each image."""
     return {image.id: hash for image, hash in zip(features.images, features.hashes, strict=True)}
-
-
-def class_index(labels: Sequence[str | None], names: Sequence[str]) -> Int[Tensor, " n"]:
-    """Labels as numbers 0 .. k - 1.
-
-    Args:
-        labels: of images, as the data set writes them.
-        names: the k labels in their order.
-
-    Raises:
-        DataError: a label is missing, or is none of `names`.
-
-    Example:
-        >>> class_index(["cow", "ant", "cow"], ["ant", "bee", "cow"])
-        tensor([2, 0, 2])
-    """
-    place = {name: index for index, name in enumerate(names)}
-    if unknown := sorted({str(label) for label in labels if label not in place}):
-        shown = ", ".join(map(repr, unknown[:5])) + (" ..." if len(unknown) > 5 else "")
-        raise DataError(
-            f"{len(unknown)} labels are none of the {len(names)} classes: {shown}; "
-            "train and test images must be of the same classes, and every image needs its label."
-        )
-    return torch.tensor([place[label] for label in labels if label is not None], dtype=torch.long)
 
 
 def base_and_new(names: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
