@@ -14,9 +14,12 @@ from awase.errors import UnknownMethodError
 
 _FOLDERS = {
     "check": "awase.check",
+    "diagnostic": "awase.transfer.diagnostics",
     "encoder": "awase.encoders",
     "image_reader": "awase.data.labelled",
+    "objective": "awase.training.objectives",
     "ood": "awase.ood",
+    "prompt_search": "awase.transfer.prompts",
     "reader": "awase.data",
     "segmenter": "awase.segment",
     "tune": "awase.tune",

@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -303,6 +304,110 @@ class Features:
             self.encoder,
             None if self.patches is None else self.patches[chosen],
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairFeatures:
+    """What one encoder made of n images and their m captions: what retrieval and its diagnostics read.
+
+    An image with five captions is one row of `image_features` and five of `text_features`.
+
+    Attributes:
+        image_features: unit vectors, one an image.
+        text_features: unit vectors, one a caption, of the same width.
+        image_of_text: row of each caption's image; every image has at least one caption.
+        images: name of each image, unique.
+        captions: the captions; None where only vectors were given.
+        labels: class of each image, None where no class is known.
+        encoder: fingerprint of the encoder, "" where only vectors were given.
+        logit_scale: of the encoder; None where only vectors were given.
+    """
+
+    image_features: Float[Tensor, "n d"]
+    text_features: Float[Tensor, "m d"]
+    image_of_text: Int[Tensor, " m"]
+    images: tuple[str, ...]
+    captions: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
+    encoder: str = ""
+    logit_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        n, m = len(self.image_features), len(self.text_features)
+        if len(self.image_of_text) != m or len(self.images) != n:
+            raise ShapeError(
+                f"{n} image vectors came with {len(self.images)} names, and {m} text vectors with "
+                f"{len(self.image_of_text)} owners."
+            )
+        if (self.captions is not None and len(self.captions) != m) or (
+            self.labels is not None and len(self.labels) != n
+        ):
+            raise ShapeError("there must be one caption a text vector and one label an image vector.")
+        for name, features in (("image", self.image_features), ("text", self.text_features)):
+            _require_unit(features, name)
+        owned = torch.zeros(n, dtype=torch.bool)
+        if m and not bool(((self.image_of_text >= 0) & (self.image_of_text < n)).all()):
+            raise DataError("a caption belongs to an image that is not there.")
+        owned[self.image_of_text] = True
+        if not bool(owned.all()):
+            row = int((~owned).nonzero()[0])
+            raise DataError(f"image row {row} ({self.images[row]}) has no caption; leave it out.")
+
+    def __len__(self) -> int:
+        return len(self.image_features)
+
+
+def _require_unit(features: Float[Tensor, "n d"], what: str) -> None:
+    """Refuse vectors of another length than 1, with the first rows that have it."""
+    bad: list[int] = []
+    for start in range(0, len(features), 65_536):  # in blocks: half precision is widened to be measured
+        length = features[start : start + 65_536].float().norm(dim=-1)
+        rows = (~((length - 1).abs() <= _UNIT)).nonzero()[:, 0]  # NaN compares false
+        bad += [start + int(row) for row in rows[:5]]
+        if len(bad) >= 5:
+            break
+    if bad:
+        raise DataError(
+            f"{what} features must be unit vectors, and some are not: rows {', '.join(map(str, bad[:5]))}"
+            f"{', ...' if len(bad) > 5 else ''}; normalise them, and leave out zero vectors."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a chart; low and high bound a band around it where there is one."""
+
+    label: str
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] | None = None
+    high: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for part in (self.y, self.low, self.high):
+            if part is not None and len(part) != len(self.x):
+                raise ShapeError(f"line {self.label!r}: {len(part)} values over {len(self.x)} places.")
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A figure as numbers: whoever draws it needs to know nothing of what it shows.
+
+    Attributes:
+        name: key of the chart, also of its file and of its words in each language.
+        lines: what is drawn.
+        style: `line`, `steps` (histogram outlines), `points`, `bars`.
+        log_x: whether the horizontal axis is logarithmic.
+        diagonal: whether y = x is drawn for comparison.
+        marks: places on the horizontal axis that matter, by name.
+    """
+
+    name: str
+    lines: tuple[Line, ...]
+    style: Literal["line", "steps", "points", "bars"] = "line"
+    log_x: bool = False
+    diagonal: bool = False
+    marks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

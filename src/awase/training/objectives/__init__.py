@@ -1,0 +1,1 @@
+"""Contrastive objectives for `awase tune pairs`: every module is one, found by its name."""

@@ -1,0 +1,1 @@
+"""Why does a model carry over, or not? Every module is one diagnostic of `awase transfer explain`."""

@@ -1,0 +1,1 @@
+"""Contrastive training on pairs: heads over frozen features, towers of an encoder, or all from scratch."""
