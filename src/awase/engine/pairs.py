@@ -85,10 +85,10 @@ def encode_pairs(
     owner = [of_reference[references[pair.image]] for pair in good]
     names: dict[int, str] = {}
     labels: dict[int, str] = {}
-    for row, pair in zip(owner, good, strict=True):
-        names.setdefault(row, pair.image.name)
+    for image_row, pair in zip(owner, good, strict=True):
+        names.setdefault(image_row, pair.image.name)
         if (label := pair.label if pair.label is not None else pair.group) is not None:
-            labels.setdefault(row, label)
+            labels.setdefault(image_row, label)
     captions = tuple(pair.caption for pair in good)
     return PairFeatures(
         image_features=features.values[first],
