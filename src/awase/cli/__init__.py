@@ -33,6 +33,11 @@ VERBS = {
     "tune fit": ("awase.cli.tune_fit", "adapt a model with a few photos of each class"),
     "tune predict": ("awase.cli.tune_predict", "classes of a folder of photos by a tuned model"),
     "tune compare": ("awase.cli.tune_compare", "what each way of tuning gives, and what it costs elsewhere"),
+    "tune pairs": ("awase.cli.tune_pairs", "contrastive training on photos and captions"),
+    "transfer classify": ("awase.cli.transfer_classify", "zero-shot accuracy by class, and calibration"),
+    "transfer retrieve": ("awase.cli.transfer_retrieve", "recall between photos and captions, both ways"),
+    "transfer prompts": ("awase.cli.transfer_prompts", "choose and weigh prompt templates on a few labels"),
+    "transfer explain": ("awase.cli.transfer_explain", "margins, false negatives, temperature: why it works"),
     "methods": ("awase.cli.methods", "every method, encoder, reader and segmenter there is"),
 }
 """By the first word or two of a command line: the module that declares the verb, and its line in the list."""
