@@ -1,0 +1,2 @@
+"""The parts world (to come)."""
+ground = None
