@@ -54,7 +54,9 @@ def photos_of(data: Path, name: str) -> list[Path]:
     """Files of one data set in a fixed order."""
     if name == "flickr8k":
         lines = (data / name / "captions.tsv").read_text(encoding="utf-8").splitlines()[1:]
-        return [data / name / "images" / image for image in dict.fromkeys(line.split("\t")[0] for line in lines)]
+        return [
+            data / name / "images" / image for image in dict.fromkeys(line.split("\t")[0] for line in lines)
+        ]
     ends = {".jpg", ".jpeg", ".png"}
     return sorted(path for path in (data / name).rglob("*") if path.suffix.lower() in ends)
 

@@ -9,17 +9,17 @@ heads. `report.py` makes tables and figures of them.
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
-import flickr
-import scenes
+import photo_ground
+import scene_ground
 import torch
-from cell import Cell, Training, fit
+from cell import Cell, fit
+from ground import Ground
 from heads import Heads
-from measures import flickr_measures, recalls
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from awase.files import atomic_path, write_atomic
 
@@ -31,32 +31,7 @@ SELECTION_SEEDS = (101, 102)
 BATCH_SIZES = (32, 64, 128, 512)
 
 
-@dataclass(frozen=True)
-class Ground:
-    """A data set as cells are run on it."""
-
-    training: Training
-    measure: Callable[[Heads], dict[str, float]]
-    epochs: int
-    batch_size: int
-
-
-def flickr_ground(data: Path, cache: Path) -> Ground:
-    """Flickr8k: a group is a photo."""
-    world = flickr.read(data, cache)
-    train = world.train
-    training = Training(
-        images=train.images,
-        texts=train.texts,
-        image_of_text=train.image_of_text,
-        group_of_text=train.image_of_text,
-        captions_of=train.captions_of,
-        validate=lambda heads: recalls(heads, world.validation)["rsum"],
-    )
-    return Ground(training, lambda heads: flickr_measures(heads, world), epochs=30, batch_size=256)
-
-
-GROUNDS = {"flickr": flickr_ground, "parts": scenes.ground}
+GROUNDS = {"flickr": photo_ground.ground, "parts": scene_ground.ground}
 
 
 def cells(world: str, ground: Ground, rates: dict[str, float]) -> Iterator[Cell]:
@@ -88,7 +63,11 @@ def cells(world: str, ground: Ground, rates: dict[str, float]) -> Iterator[Cell]
             yield replace(base, each=2, objective="regularized", weight=0.3)
             if temperature == TEMPERATURES[1]:
                 for batch_size in BATCH_SIZES:
-                    for objective, weight in (("info_nce", 0.0), ("regularized", 0.3), ("multi_positive", 0.0)):
+                    for objective, weight in (
+                        ("info_nce", 0.0),
+                        ("regularized", 0.3),
+                        ("multi_positive", 0.0),
+                    ):
                         yield replace(base, objective=objective, weight=weight, batch_size=batch_size)
 
 
@@ -103,7 +82,16 @@ def chosen_rates(world: str, ground: Ground, output: Path) -> dict[str, float]:
             values = []
             for seed in SELECTION_SEEDS:
                 cell = Cell(
-                    world, "info_nce", 0.0, "positives", temperature, ground.batch_size, 1, rate, ground.epochs, seed
+                    world,
+                    "info_nce",
+                    0.0,
+                    "positives",
+                    temperature,
+                    ground.batch_size,
+                    1,
+                    rate,
+                    ground.epochs,
+                    seed,
                 )
                 values.append(fit(cell, ground.training).best)
             tried.setdefault(str(temperature), {})[str(rate)] = sum(values) / len(values)
@@ -138,21 +126,34 @@ def run(world: str, ground: Ground, output: Path, *, part: int, parts: int) -> N
         print(f"{place + 1} of {len(todo)}: {facts['seconds']:.1f} s", flush=True)
 
 
+def measure_again(world: str, ground: Ground, output: Path) -> None:
+    """Measure the kept heads of all finished cells once more, with the measures of today."""
+    for path in sorted((output / world).glob("*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        cell = Cell(**facts["cell"])
+        heads = Heads(ground.training.images, ground.training.texts, temperature=cell.temperature)
+        heads.load_state_dict(load_file(path.with_suffix(".safetensors")))
+        heads.eval()
+        facts["measures"] = ground.measure(heads)
+        write_atomic(path, json.dumps(facts, indent=1))
+
+
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--world", choices=tuple(GROUNDS), default="flickr")
     parser.add_argument("--worker", default="0/1", help="which part of the cells, of how many")
+    parser.add_argument("--measure-again", action="store_true", help="only measure the kept heads again")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     arguments.output.mkdir(parents=True, exist_ok=True)
     number, workers = map(int, arguments.worker.split("/"))
-    run(
-        arguments.world,
-        GROUNDS[arguments.world](arguments.data, arguments.cache),
-        arguments.output,
-        part=number,
-        parts=workers,
-    )
+    ground = GROUNDS[arguments.world](arguments.data, arguments.cache)
+    if arguments.measure_again:
+        measure_again(arguments.world, ground, arguments.output)
+    else:
+        run(arguments.world, ground, arguments.output, part=number, parts=workers)

@@ -25,9 +25,13 @@ def _run(folder: Path, name: str, *options: str) -> str:
 def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == {
         "check_photos.py",
+        "classify_photos.py",
         "heat_map.py",
         "ood_photos.py",
         "own_checkpoint.py",
+        "retrieve_photos.py",
+        "search_prompts.py",
+        "train_pairs.py",
         "tune_few_shots.py",
     }
 

@@ -128,9 +128,12 @@ def test_links_lead_somewhere(name: str) -> None:
 
 PAGE_OF_KIND = {
     "check": "check",
+    "diagnostic": "transfer",
     "encoder": "encoders",
     "image_reader": "data",
+    "objective": "pairs",
     "ood": "ood",
+    "prompt_search": "transfer",
     "reader": "data",
     "segmenter": "check",
     "tune": "tune",
@@ -150,7 +153,7 @@ def test_every_name_is_documented(kind: str) -> None:
 
 def test_every_extra_is_documented() -> None:
     project = tomllib.loads(_text("pyproject.toml"))["project"]
-    text = "".join(_text(f"docs/{page}.md") for page in ("check", "encoders", "data", "tune"))
+    text = "".join(_text(f"docs/{page}.md") for page in ("check", "encoders", "data", "tune", "pairs"))
     for extra in set(project["optional-dependencies"]) - {"dev", "browser", "studies"}:
         assert f"`{extra}`" in text, f"the extra {extra} is not documented"
 

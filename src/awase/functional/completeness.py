@@ -182,7 +182,7 @@ def _variance_within(
     The variance of u.w over u is w' Cov w; labels with one member have none and are left out.
     """
     order = varied_labels.argsort(stable=True)
-    values, counts = varied_labels.unique(return_counts=True)
+    values, counts = torch.unique(varied_labels, return_counts=True)
     starts = counts.cumsum(dim=0) - counts
     of_fixed = torch.searchsorted(values, fixed_labels)
     by_label = of_fixed.argsort(stable=True)
@@ -193,7 +193,7 @@ def _variance_within(
         targets = by_label[int(ends[label - 1]) if label else 0 : int(ends[label])]
         some = varied[members].double()
         centred = some - some.mean(dim=0)
-        for rows in targets.split(_SIDE):
+        for rows in torch.split(targets, _SIDE):
             moved = fixed[rows].double() @ centred.T  # (b, members)
             total += float(moved.square().sum()) / (len(members) - 1)
         used += len(targets)

@@ -6,8 +6,7 @@ model, which cannot tell them from the right one, pays log(1 + that) per directi
 arXiv 2310.00927, obstacle b).
 
 Rates that are no classes, such as the share of captions that an anchor's caption nearly equals, go through
-the same formulas with `weights`. Left out: batches drawn without replacement, which
-`measured_false_negatives` counts.
+the same formulas with `weights`. `measured_false_negatives` counts in batches drawn without replacement.
 """
 
 import math
@@ -45,7 +44,7 @@ def frequencies(groups: Int[Tensor, " n"]) -> Float[Tensor, " k"]:
     """
     if len(groups) == 0:
         raise DataError("there are no rows to take frequencies of.")
-    counts = groups.unique(return_counts=True)[1]
+    counts: Tensor = torch.unique(groups, return_counts=True)[1]
     return counts.double() / len(groups)
 
 
@@ -128,12 +127,12 @@ def loss_floor(
     p, w = _checked(probabilities, batch_size, weights)
     if batch_size == 1:
         return 0.0
-    distinct, place = p.unique(return_inverse=True)
+    distinct, place = torch.unique(p, return_inverse=True)
     mass = torch.zeros_like(distinct).scatter_add_(0, place, w)
     low = math.log(1e-18 / batch_size)
     t = torch.arange(low, math.log(750.0), _STEP, dtype=torch.float64).exp()
     value = 0.0
-    for rows in torch.arange(len(distinct)).split(max(1, _CELLS // len(t))):
+    for rows in torch.split(torch.arange(len(distinct)), max(1, _CELLS // len(t))):
         # log E exp(-t X) / (B - 1); -inf where p = 1 and exp(-t) is rounding, which expm1 takes
         log_moment = torch.log1p(distinct[rows, None] * torch.expm1(-t))  # (k, t)
         gone = -torch.expm1((batch_size - 1) * log_moment)
@@ -186,7 +185,7 @@ def measured_false_negatives(
         )
     if n_batches < 1:
         raise DataError(f"n_batches must be at least 1, got {n_batches}.")
-    number = groups.unique(return_inverse=True)[1].to(generator.device)
+    number = torch.unique(groups, return_inverse=True)[1].to(generator.device)
     counted = torch.zeros(3, dtype=torch.float64)
     for _ in range(n_batches):
         batch = number[torch.randperm(len(number), generator=generator, device=generator.device)[:batch_size]]

@@ -3,9 +3,9 @@
     y = x + narrow(gelu(widen(sqrt(d) x))) / sqrt(d)          kind `mlp`,    narrow = 0 at the start
     y = x + linear(sqrt(d) x) / sqrt(d)                        kind `linear`, linear = 0 at the start
 
-The residual form is CLIP-Adapter's (Gao et al. 2021, arXiv 2110.04544) with the whole of x kept. sqrt(d) brings
-the coordinates of a unit vector to size 1, so that one learning rate suits every width. The result is not
-normalised. Left out: a change of width, which could not start as no change.
+The residual form is CLIP-Adapter's (Gao et al. 2021, arXiv 2110.04544) with the whole of x kept. sqrt(d)
+brings the coordinates of a unit vector to size 1, so that one learning rate suits every width. The result is
+not normalised. Left out: a change of width, which could not start as no change.
 """
 
 import math
@@ -82,7 +82,7 @@ def residual_head(
     Args:
         features: unit vectors.
         weights: as `head_start` names them; the names say which kind of head it is.
-        dropout: share of the hidden units that are dropped, drawn from torch's own generator; while training only.
+        dropout: share of the hidden units that are dropped, drawn from torch's generator; for training only.
 
     Raises:
         DataError: the weights are of no known head.

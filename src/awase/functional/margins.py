@@ -199,8 +199,8 @@ class _Best(NamedTuple):
 
 
 def _snapped(margin: Tensor) -> Tensor:
-    """Margins that are rounding alone are ties: a matrix product of equal vectors may differ in its last
-    bits.""" return margin.masked_fill(margin.abs() <= 16 * torch.finfo(margin.dtype).eps, 0.0)
+    """Margins that are rounding alone are ties: products of equal vectors may differ in the last bits."""
+    return margin.masked_fill(margin.abs() <= 16 * torch.finfo(margin.dtype).eps, 0.0)
 
 
 def _owners(images: Tensor, texts: Tensor, image_of_text: Tensor | None) -> Tensor:

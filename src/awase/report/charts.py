@@ -21,6 +21,8 @@ try:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import fontManager
+    from matplotlib.text import Text
 except ImportError as error:
     raise MissingExtraError("matplotlib", "plots") from error
 
@@ -28,6 +30,7 @@ _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#
 _MARKERS = "osD^vPXh"
 _STROKES = ("-", "--", "-.", ":")
 _CANVASES = {".svg": FigureCanvasSVG, ".png": FigureCanvasAgg}
+_FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans JP", "IPAexGothic", "Hiragino Sans", "Yu Gothic")
 _ROW = 0.24  # inches for the bar of one name
 _MANY = 24  # points, beyond which a line has no marks
 
@@ -64,36 +67,49 @@ def draw_chart(
         ...     "Squares" in place.read_text("utf-8")
         True
     """
-    if path.suffix not in _CANVASES:
-        raise DataError(f"a figure is a .svg or .png file, got {path.name!r}.")
     if not any(line.x for line in chart.lines):
         raise DataError(f"the chart {chart.name!r} has no numbers to draw.")
     words = {} if labels is None else labels
-    figure = Figure(figsize=_size(chart), layout="constrained")
-    axes = figure.add_subplot()
+    figure, axes = new_figure(*_size(chart))
     if _is_named_bars(chart):
         _draw_named_bars(axes, chart, words)
         x_label, y_label = y_label, ""
     else:
         _draw_lines(axes, chart, words)
-    axes.set_xlabel(_short(x_label, 90))
-    axes.set_ylabel(_short(y_label, 70))
-    axes.set_title(_short(title, 90))
+    axes.set_xlabel(plain(x_label, 90))
+    axes.set_ylabel(plain(y_label, 70))
+    axes.set_title(plain(title, 90))
     axes.grid(alpha=0.25, axis="x" if _is_named_bars(chart) else "both")
     axes.spines[["top", "right"]].set_visible(False)
-    write_atomic(path, _bytes(figure, path.suffix))
+    write_figure(figure, path)
 
 
-def _bytes(figure: Figure, suffix: str) -> bytes:
+def new_figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """An empty figure with one pair of axes, in inches, whose fonts know Japanese where the machine does."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """The figure as a file, `.svg` or `.png` by its name.
+
+    Raises:
+        DataError: the path ends in something else.
+    """
+    if path.suffix not in _CANVASES:
+        raise DataError(f"a figure is a .svg or .png file, got {path.name!r}.")
     stream = BytesIO()
-    _CANVASES[suffix](figure)
+    _CANVASES[path.suffix](figure)
     # no date and no random ids in the file: the same numbers give the same bytes
-    metadata = {"Date": None} if suffix == ".svg" else {}
+    metadata = {"Date": None} if path.suffix == ".svg" else {}
+    known = set(fontManager.get_font_names())
+    for text in figure.findobj(Text):
+        text.set_fontfamily([name for name in _FONTS if name in known])
     with rc_context({"svg.hashsalt": "awase", "svg.fonttype": "none"}), warnings.catch_warnings():
-        # letters that this machine's font lacks are written by the viewer's
+        # letters that this machine's fonts lack are written by the viewer's
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(stream, format=suffix[1:], dpi=150, metadata=metadata)
-    return stream.getvalue()
+        figure.savefig(stream, format=path.suffix[1:], dpi=150, metadata=metadata)
+    write_atomic(path, stream.getvalue())
 
 
 def _is_named_bars(chart: Chart) -> bool:
@@ -111,7 +127,7 @@ def _draw_named_bars(axes: Axes, chart: Chart, words: Mapping[str, str]) -> None
     for place, line in zip(places, chart.lines, strict=True):
         if line.low is not None and line.high is not None:
             axes.plot([line.low[0], line.high[0]], [place, place], color="#222222", linewidth=1)
-    axes.set_yticks(list(places), [_short(words.get(line.label, line.label)) for line in chart.lines])
+    axes.set_yticks(list(places), [plain(words.get(line.label, line.label)) for line in chart.lines])
     axes.tick_params(axis="y", labelsize=8)
     axes.set_ylim(len(chart.lines) - 0.4, -0.6)  # the first line on top
     if chart.marks:
@@ -128,7 +144,7 @@ def _draw_lines(axes: Axes, chart: Chart, words: Mapping[str, str]) -> None:
     draw = {"line": _line, "steps": _steps, "points": _points, "bars": _bars}[chart.style]
     for number, line in enumerate(chart.lines):
         if line.x:
-            draw(axes, line, number, _short(words.get(line.label, line.label)))
+            draw(axes, line, number, plain(words.get(line.label, line.label)))
     if chart.log_x:
         axes.set_xscale("log")
     if chart.style in ("steps", "bars"):
@@ -210,11 +226,11 @@ def _mark(axes: Axes, marks: Mapping[str, float], words: Mapping[str, str]) -> N
     for number, (name, place) in enumerate(marks.items()):
         if math.isfinite(place):
             stroke = _STROKES[(number + 1) % len(_STROKES)]
-            label = f"{_short(words.get(name, name))} ({place:.3g})"
+            label = f"{plain(words.get(name, name))} ({place:.3g})"
             axes.axvline(place, color="#444444", linewidth=1.2, linestyle=stroke, label=label)
 
 
-def _short(text: str, most: int = 48) -> str:
-    # a dollar sign would begin a formula
+def plain(text: str, most: int = 48) -> str:
+    """Text as it stands, cut where it is long: names out of the data begin no formula."""
     text = text.replace("$", r"\$")
     return text if len(text) <= most else f"{text[: most - 1]}…"

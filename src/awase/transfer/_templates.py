@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from awase.errors import DataError
+from awase.files import write_atomic
 
 TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "simple": ("a photo of a {}.",),
@@ -158,6 +159,30 @@ def read_prompts(path: str | Path) -> Prompts:
     if not templates:
         raise DataError(f"{place} holds no template; it must hold {_FORMS}.")
     return Prompts(templates)
+
+
+def write_prompts(path: str | Path, prompts: Prompts) -> None:
+    """Write prompts as `read_prompts` reads them: equal after the round trip.
+
+    Raises:
+        DataError: the disk is full, or the folder may not be written.
+
+    Example:
+        >>> import tempfile
+        >>> chosen = Prompts(("a {}.", "{}"), (0.75, 0.25), {"n02102040": ("English springer", "dog")})
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_prompts(Path(folder) / "prompts.json", chosen)
+        ...     read_prompts(Path(folder) / "prompts.json") == chosen
+        True
+    """
+    content: dict[str, Any] = {
+        "templates": list(prompts.templates),
+        "weights": None if prompts.weights is None else list(prompts.weights),
+        "class_names": {label: list(names) for label, names in prompts.wordings.items()},
+    }
+    if prompts.class_weights:
+        content["class_weights"] = {label: list(numbers) for label, numbers in prompts.class_weights.items()}
+    write_atomic(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
 def prompts_of(texts: Sequence[str]) -> Prompts:

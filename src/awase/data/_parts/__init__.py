@@ -1,0 +1,1 @@
+"""What `awase.data.parts` is made of: values and words, chance, layout, drawing, captions and their truth."""

@@ -1,2 +1,0 @@
-"""The parts world (to come)."""
-ground = None
