@@ -1,6 +1,7 @@
 """The completeness curve and the transfer bound against their definitions."""
 
 import math
+from inspect import unwrap
 
 import pytest
 import torch
@@ -21,9 +22,9 @@ def _vectors(n: int, seed: int, d: int = 8) -> Tensor:
 def _case() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     centres = _vectors(4, 0)
     groups = torch.arange(18) % 4
-    images = normalize(centres[groups] + 0.3 * _vectors(18, 1))
+    images = normalize(centres[groups] + 0.7 * _vectors(18, 1))
     owner = torch.cat([torch.arange(18), torch.arange(7)])
-    texts = normalize(centres[groups[owner]] + 0.3 * _vectors(25, 2))
+    texts = normalize(centres[groups[owner]] + 0.7 * _vectors(25, 2))
     return images, texts, owner, groups
 
 
@@ -91,7 +92,7 @@ def test_blocks_and_the_whole_give_one_answer(block_size: int) -> None:
 
 
 def test_perfect_features_are_complete_up_to_their_margin() -> None:
-    """One orthonormal direction a label: alpha 0 up to gamma 1, beta 0; in float32 too, where 1 is kept exactly."""
+    """One orthonormal direction a label: alpha is 0 up to and with gamma 1, and beta is 0."""
     features = torch.eye(3).repeat(4, 1)
     found = completeness_curve(features, features, groups=torch.arange(3).repeat(4), gammas=(0.0, 1.0, 1.01))
     assert found.alphas == (0.0, 0.0, 1.0)
@@ -125,7 +126,9 @@ def test_curves_refuse() -> None:
         completeness_curve(u, u, gammas=(0.1, 0.1))
     with pytest.raises(DataError, match="rising order"):
         completeness_curve(u, u, gammas=())
-    with pytest.raises(ShapeError):
+    with pytest.raises(ShapeError, match="2 owners and 3 groups"):
+        unwrap(completeness_curve)(u, u, image_of_text=torch.tensor([0, 1]))
+    with pytest.raises(DataError, match="every image needs"):
         completeness_curve(u, u[:2])
     with pytest.raises(DataError, match="every image needs"):
         completeness_curve(u, u, image_of_text=torch.tensor([0, 0, 1]))
@@ -144,7 +147,10 @@ def test_the_bound_holds_for_any_scores(seed: int, r: int, temperature: float, d
     labels = torch.randint(5, (17,), generator=draws)
     found = transfer_bound(scores, labels, temperature=temperature, r=r)
     assert found.bound >= found.error - 1e-12
-    ahead = [sum(row[k] >= row[y] for k in range(5) if k != y) for row, y in zip(scores.tolist(), labels)]
+    ahead = [
+        sum(row[k] >= row[y] for k in range(5) if k != y)
+        for row, y in zip(scores.tolist(), labels, strict=True)
+    ]
     assert found.error == pytest.approx(sum(a >= r for a in ahead) / 17)
     sums = [
         math.log(sum(math.exp((s - row[y]) / temperature) for s in row))

@@ -1,6 +1,7 @@
 """Margins against naive loops, their known answers, and what must not change them."""
 
 import math
+from inspect import unwrap
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ def _captioned(n: int = 30, dtype: torch.dtype = torch.float64) -> tuple[Tensor,
     draws = torch.Generator().manual_seed(1)
     owner = torch.cat([torch.arange(n), torch.randint(n, (n,), generator=draws)])
     owner = owner[torch.randperm(len(owner), generator=draws)]
-    return images, normalize(images[owner] + _vectors(len(owner), 2, dtype=dtype) * 0.8), owner
+    return images, normalize(images[owner] + _vectors(len(owner), 2, dtype=dtype) * 1.6), owner
 
 
 def _naive(images: Tensor, texts: Tensor, owner: Tensor, groups: Tensor) -> tuple[list[float], list[float]]:
@@ -38,11 +39,11 @@ def _naive(images: Tensor, texts: Tensor, owner: Tensor, groups: Tensor) -> tupl
     of_image, of_text = [], []
     for i in range(len(images)):
         own = max(cosine[i][j] for j in range(len(texts)) if owner[j] == i)
-        wrong = max(cosine[i][j] for j in range(len(texts)) if owner[j] != i and groups[owner[j]] !=
-        groups[i]) of_image.append(own - wrong)
+        wrong = max(cosine[i][j] for j in range(len(texts)) if groups[owner[j]] != groups[i])
+        of_image.append(own - wrong)
     for j in range(len(texts)):
         i = int(owner[j])
-        wrong = max(cosine[o][j] for o in range(len(images)) if o != i and groups[o] != groups[i])
+        wrong = max(cosine[o][j] for o in range(len(images)) if groups[o] != groups[i])
         of_text.append(cosine[i][j] - wrong)
     return of_image, of_text
 
@@ -140,14 +141,15 @@ def test_half_precision_is_accumulated_in_float32() -> None:
 
 def test_what_is_refused() -> None:
     u = torch.eye(3)
+    users = unwrap(margins)  # without the hook of the tests, which refuses shapes by itself
     with pytest.raises(ShapeError, match="3 images came with 2 texts"):
         margins(u, u[:2])
     with pytest.raises(ShapeError, match="3 texts came with 2 owners"):
-        margins(u, u, image_of_text=torch.tensor([0, 1]))
+        users(u, u, image_of_text=torch.tensor([0, 1]))
     with pytest.raises(ShapeError, match="width 3, text vectors 2"):
-        margins(u, torch.eye(2))
+        users(u, torch.eye(2))
     with pytest.raises(ShapeError, match="2 groups"):
-        margins(u, u, groups=torch.tensor([0, 1]))
+        users(u, u, groups=torch.tensor([0, 1]))
     with pytest.raises(DataError, match="at least two images, got 1"):
         margins(u[:1], u[:1])
     with pytest.raises(DataError, match="at least two groups"):
@@ -185,7 +187,7 @@ def test_zero_shot_margins_and_their_errors() -> None:
     with pytest.raises(DataError, match="NaN"):
         zero_shot_margins(similarity * math.nan, torch.tensor([0, 1, 2]))
     with pytest.raises(ShapeError, match="3 images came with 2 labels"):
-        zero_shot_margins(similarity, torch.tensor([0, 1]))
+        unwrap(zero_shot_margins)(similarity, torch.tensor([0, 1]))
 
 
 def test_the_largest_safe_temperature_is_where_the_check_holds_with_equality() -> None:

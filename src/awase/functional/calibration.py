@@ -1,9 +1,10 @@
-"""Does a probability mean what it says? Calibration error, the reliability curve, and a number that repairs it.
+"""Does a probability mean what it says? Calibration error, the reliability curve, and one number as a cure.
 
-Expected calibration error and temperature scaling as in Guo et al. 2017 (arXiv 1706.04599), the Brier score as
-in Brier 1950 (summed over classes). The error is a plug-in estimate: on n images it is above zero for a
-perfectly calibrated model too, so `calibration_floor` says how much of it chance alone would show (its sampling
-bias: Kumar et al. 2019, arXiv 1909.10155). Left out: debiased and kernel estimators, vector and matrix scaling.
+Expected calibration error and temperature scaling as in Guo et al. 2017 (arXiv 1706.04599), the Brier score
+as in Brier 1950 (summed over classes). The error is a plug-in estimate: on n images it is above zero for a
+perfectly calibrated model too, so `calibration_floor` says how much of it chance alone would show (its
+sampling bias: Kumar et al. 2019, arXiv 1909.10155). Left out: debiased and kernel estimators, vector and
+matrix scaling.
 """
 
 import math
@@ -37,7 +38,7 @@ class Reliability(NamedTuple):
 
 
 class Temperature(NamedTuple):
-    """A fitted temperature, and whether the search ended at a limit: the likelihood then has no best point."""
+    """A fitted temperature, and whether the search ended at a limit: no temperature is best."""
 
     value: float
     at_limit: bool
@@ -73,7 +74,7 @@ def bin_edges(
     inner = ordered[(last.ceil().long() - 1).clamp(min=0)]
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     inner = inner[(inner > 0) & (inner < 1)]
-    return torch.unique(torch.cat([ends[:1], inner, ends[1:]]))
+    return torch.cat([ends[:1], inner, ends[1:]]).unique()
 
 
 def bin_of(confidence: Float[Tensor, " n"], edges: Float[Tensor, " e"]) -> Int[Tensor, " n"]:
@@ -160,8 +161,8 @@ def calibration_statistic(
 ) -> Callable[[Tensor], Tensor]:
     """The calibration error as a function of how often each image was drawn, for `intervals.bootstrap`.
 
-    Weights (r, n) to values (r,). A resample has the noise of its own draw on top of that of the sample, so an
-    interval of this leans upward.
+    Weights (r, n) to values (r,). A resample has the noise of its own draw on top of that of the sample, so
+    an interval of this leans upward.
 
     Raises:
         DataError: no images, or a confidence outside [0, 1].
@@ -278,10 +279,10 @@ def negative_log_likelihood(
 def fit_temperature(similarity: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> Temperature:
     """The temperature under which the labels are most likely (temperature scaling).
 
-    The mean negative log-likelihood is convex in 1 / temperature, so its slope, mean(E_p[cos] - cos_true), has
-    at most one zero: halving finds it to the last bits, without a step size or a start. Where every image is
-    right the likelihood grows without end and the search ends at its limit, likewise where the true classes
-    lie below the mean of all: then temperature scaling is not the cure.
+    The mean negative log-likelihood is convex in 1 / temperature, so its slope, mean(E_p[cos] - cos_true),
+    has at most one zero: halving finds it to the last bits, without a step size or a start. Where every image
+    is right the likelihood grows without end and the search ends at its limit, likewise where the true
+    classes lie below the mean of all: then temperature scaling is not the cure.
 
     Which class is first does not change, so accuracy stays. Fit on images that are not measured on.
 

@@ -50,7 +50,7 @@ def completeness_curve(
     *,
     image_of_text: Int[Tensor, " m"] | None = None,
     groups: Int[Tensor, " n"] | None = None,
-    gammas: Sequence[float] = GAMMAS,
+    gammas: Sequence[float] | None = None,
     block_size: int | None = None,
 ) -> Completeness:
     """alpha over gamma, and beta of both modalities.
@@ -62,7 +62,7 @@ def completeness_curve(
         text_features: unit vectors.
         image_of_text: row of each text's image; None where row i belongs to row i.
         groups: the shared feature of each image; None takes every image as one of its own.
-        gammas: margins in cosine units at which alpha is taken, in rising order.
+        gammas: margins in cosine units at which alpha is taken, in rising order; None for `GAMMAS`.
         block_size: rows and columns of a block; it changes values by rounding only.
 
     Raises:
@@ -78,6 +78,7 @@ def completeness_curve(
     """
     owner = torch.arange(len(text_features)) if image_of_text is None else image_of_text
     own_groups = torch.arange(len(image_features)) if groups is None else groups
+    gammas = GAMMAS if gammas is None else gammas
     _require(image_features, text_features, owner, own_groups, gammas, block_size)
     labels = own_groups[owner]
     alphas, n_cross = _violations(image_features, text_features, owner, labels, gammas, block_size or _SIDE)

@@ -1,16 +1,19 @@
 """Contrastive objectives over a batch of pairs, as functions of unit vectors.
 
-InfoNCE in both directions, its regularised form (Chen et al. 2024, ICLR, arXiv 2310.00927, who publish no code),
-with several positives, with soft targets; the sigmoid loss (Zhai et al. 2023, arXiv 2303.15343); CyCLIP (Goel et
-al. 2022, arXiv 2205.14459).
+InfoNCE in both directions, its regularised form (Chen et al. 2024, ICLR, arXiv 2310.00927, who publish no
+code), with several positives, with soft targets; the sigmoid loss (Zhai et al. 2023, arXiv 2303.15343);
+CyCLIP (Goel et al. 2022, arXiv 2205.14459).
 
-Every function takes the rows of one device. Where a batch is spread over several, `image_bank` and `text_bank`
-hold all of it, `offset` says which of its rows are the device's own, and the mean of the devices' losses is the
-loss of the whole batch, the regulariser included: it reads the device's own pairs and is not multiplied.
+Every function takes the rows of one device. Where a batch is spread over several, `image_bank` and
+`text_bank` hold all of it, `offset` says which of its rows are the device's own, and the mean of the devices'
+losses is the loss of the whole batch, the regulariser included: it reads the device's own pairs and is not
+multiplied. Cosines are computed in float32 at least, whatever the features and autocast say: a logit of 100
+times a cosine in half precision is off by tenths.
 
 Left out: gathering the banks, which is `awase.training.devices`.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -20,6 +23,7 @@ from torch.nn.functional import cross_entropy, logsigmoid
 
 from awase.errors import DataError, ShapeError
 
+Number = Float[Tensor, ""] | float | int  # a tensor where it learns
 FORMS = ("mean", "sum")
 PARTS = ("positives", "negatives", "both")
 
@@ -35,7 +39,7 @@ def pair_logits(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
+    logit_scale: Number,
     image_bank: Float[Tensor, "n d"] | None = None,
     text_bank: Float[Tensor, "n d"] | None = None,
 ) -> Logits:
@@ -64,14 +68,15 @@ def pair_logits(
         raise ShapeError("image_bank and text_bank come together.")
     if len(image_features) == 0:
         raise DataError("a contrastive loss needs at least one pair.")
-    if not float(logit_scale) > 0:
-        raise DataError(f"logit_scale = 1 / temperature must be positive, got {float(logit_scale)}.")
+    scale = float(logit_scale.detach() if isinstance(logit_scale, Tensor) else logit_scale)
+    if not 0 < scale < math.inf:
+        raise DataError(f"logit_scale = 1 / temperature must be positive and finite, got {scale}.")
     if image_bank is None or text_bank is None:
-        of_image = logit_scale * (image_features @ text_features.T)
+        of_image = _scaled_products(image_features, text_features, logit_scale)
         return Logits(of_image, of_image.T)
     return Logits(
-        logit_scale * (image_features @ text_bank.T),  # (b, n)
-        logit_scale * (text_features @ image_bank.T),
+        _scaled_products(image_features, text_bank, logit_scale),  # (b, n)
+        _scaled_products(text_features, image_bank, logit_scale),
     )
 
 
@@ -79,7 +84,7 @@ def info_nce(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
+    logit_scale: Number,
     form: str = "mean",
     image_bank: Float[Tensor, "n d"] | None = None,
     text_bank: Float[Tensor, "n d"] | None = None,
@@ -178,7 +183,7 @@ def regularized_info_nce(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
+    logit_scale: Number,
     weight: float,
     part: str = "positives",
     form: str = "mean",
@@ -237,7 +242,7 @@ def multi_positive_info_nce(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
+    logit_scale: Number,
     groups: Int[Tensor, " b"],
     form: str = "mean",
     image_bank: Float[Tensor, "n d"] | None = None,
@@ -288,7 +293,7 @@ def soft_target_info_nce(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
+    logit_scale: Number,
     text_targets: Float[Tensor, "b n"],
     image_targets: Float[Tensor, "b n"],
     form: str = "mean",
@@ -375,8 +380,8 @@ def sigmoid_loss(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
-    logit_bias: Float[Tensor, ""] | float,
+    logit_scale: Number,
+    logit_bias: Number,
     groups: Int[Tensor, " b"] | None = None,
     image_bank: Float[Tensor, "n d"] | None = None,
     text_bank: Float[Tensor, "n d"] | None = None,
@@ -423,7 +428,7 @@ def cyclip_loss(
     image_features: Float[Tensor, "b d"],
     text_features: Float[Tensor, "b d"],
     *,
-    logit_scale: Float[Tensor, ""] | float,
+    logit_scale: Number,
     in_modal: float = 0.25,
     cross_modal: float = 0.25,
     form: str = "mean",

@@ -158,7 +158,7 @@ def wide(values: Float[Tensor, "*b"]) -> Float[Tensor, "*b"]:
     return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
 
 
-def require_labelled(similarity: Float[Tensor, "n k"], labels: Int[Tensor, " n"]) -> None:
+def require_labelled(similarity: Tensor, labels: Tensor) -> None:
     """Refuse similarities of which nothing about zero-shot can be said.
 
     Raises:

@@ -1,7 +1,7 @@
 """A matrix of shares as a picture, such as which class is taken for which: darker is more.
 
-Rows are the truth and sum to 1, columns the answer. Numbers stand in the fields and names beside them as long as
-there is room; beyond that only the picture is left, and the table beside it has the numbers.
+Rows are the truth and sum to 1, columns the answer. Numbers stand in the fields and names beside them as long
+as there is room; beyond that only the picture is left, and the table beside it has the numbers.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from awase.errors import DataError
-from awase.transfer._prompt_task import PromptTask
+from awase.transfer._prompt_task import PromptTask, Score, pooled
 
 Weigh = Callable[[PromptTask], Float[Tensor, "..."]]
 
@@ -46,8 +46,8 @@ def folds(labels: Int[Tensor, " n"], n_folds: int, *, seed: int) -> list[tuple[l
     ]
 
 
-def kept_out_likelihood(task: PromptTask, weigh: Weigh, n_folds: int, *, seed: int) -> float:
-    """Mean log-probability of the right class on images that had no say in the weights, in nats.
+def kept_out_score(task: PromptTask, weigh: Weigh, n_folds: int, *, seed: int) -> Score:
+    """How well weights do on images that had no say in them.
 
     Args:
         task: the selection images.
@@ -58,7 +58,7 @@ def kept_out_likelihood(task: PromptTask, weigh: Weigh, n_folds: int, *, seed: i
     Raises:
         DataError: as `folds`.
     """
-    total = 0.0
+    parts = []
     for rest, kept in folds(task.labels, n_folds, seed=seed):
-        total += len(kept) * task.select(kept).likelihood(weigh(task.select(rest)))
-    return total / len(task.labels)
+        parts.append((task.select(kept).score(weigh(task.select(rest))), len(kept)))
+    return pooled(parts)

@@ -6,12 +6,11 @@ images that the gain is measured on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from awase.errors import DataError, ShapeError
 from awase.transfer._mixture import mixture
@@ -56,15 +55,53 @@ class PromptTask:
         chosen = list(rows)
         return replace(self, image_features=self.image_features[chosen], labels=self.labels[chosen])
 
-    def likelihood(self, weights: Float[Tensor, "..."]) -> float:
-        """Mean log-probability of the right class under these weights, in nats; higher is better, at most 0."""
-        logits = self.logit_scale * self.image_features @ mixture(self.prompt_features, weights).T
-        return -float(cross_entropy(logits.double(), self.labels))
-
-    def accuracy(self, weights: Float[Tensor, "..."]) -> float:
-        """Share of the images whose most similar class is theirs; the lower class wins a tie."""
+    def score(self, weights: Float[Tensor, "..."]) -> "Score":
+        """How well these weights do on the images."""
         similarity = self.image_features @ mixture(self.prompt_features, weights).T
-        return float((first_best(similarity) == self.labels).double().mean())
+        return scored(similarity, self.labels, logit_scale=self.logit_scale)
+
+
+class Score(NamedTuple):
+    """What searches compare: right images first, and of equally many the surer.
+
+    Attributes:
+        accuracy: share of the images whose most similar class is theirs, in [0, 1]; of equally similar classes
+            the lowest is taken.
+        probability: mean probability of the right class under softmax of the logits, in [0, 1]: accuracy with
+            soft edges. Not its logarithm: where a model is surely wrong about some images, no prompt mends
+            them, and the logarithm would look at little else.
+    """
+
+    accuracy: float
+    probability: float
+
+
+def scored(
+    similarity: Float[Tensor, "n k"], labels: Int[Tensor, " n"], *, logit_scale: float | int
+) -> Score:
+    """The score of cosines.
+
+    Example:
+        >>> import torch
+        >>> scored(torch.eye(2), torch.tensor([0, 1]), logit_scale=100.0)
+        Score(accuracy=1.0, probability=1.0)
+    """
+    right = first_best(similarity) == labels
+    chance = (logit_scale * similarity.double()).softmax(dim=1).gather(1, labels[:, None])
+    return Score(int(right.sum()) / len(labels), float(chance.mean()))
+
+
+def pooled(parts: Sequence[tuple[Score, int]]) -> Score:
+    """The score of several sets of images as one, from their scores and sizes.
+
+    Example:
+        >>> pooled([(Score(1.0, 0.5), 1), (Score(0.0, 0.25), 3)])
+        Score(accuracy=0.25, probability=0.3125)
+    """
+    n = sum(size for _, size in parts)
+    # rounded back to whole images: equal counts must compare equal
+    hits = sum(round(score.accuracy * size) for score, size in parts)
+    return Score(hits / n, sum(score.probability * size for score, size in parts) / n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +110,13 @@ class Trial:
 
     Attributes:
         what: such as `2 templates` or a template.
-        accuracy: share of the selection images that are right.
-        likelihood: mean log-probability of the right class, in nats.
-        cross_validated: the likelihood on folds that were kept out; None where nothing was kept out.
+        score: on the selection images, which also chose.
+        kept_out: on folds of them that had no say; None where nothing was kept out.
     """
 
     what: str
-    accuracy: float
-    likelihood: float
-    cross_validated: float | None = None
+    score: Score
+    kept_out: Score | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,11 +151,6 @@ def first_best(similarity: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:
     """
     best = similarity.max(dim=1, keepdim=True).values
     return (similarity == best).int().argmax(dim=1)
-
-
-def trial(what: str, task: PromptTask, weights: Tensor, cross_validated: float | None = None) -> Trial:
-    """These weights on the selection images, for the record."""
-    return Trial(what, task.accuracy(weights), task.likelihood(weights), cross_validated)
 
 
 def only(place: int, t: int) -> Float[Tensor, " t"]:

@@ -39,8 +39,8 @@ def tables(resolution: int) -> NDArray[np.float32]:
     coarse = _COARSE + 1
     places = (np.arange(coarse) / _COARSE * 2 - 1) * EXTENT
     x, y = np.meshgrid(places, places)
-    found = np.stack([_variant(name, defect, x, y) for name, defect in VARIANTS])
-    return _finer(found, resolution // _COARSE)
+    factor = resolution // _COARSE
+    return np.stack([_finer(_variant(name, defect, x, y), factor) for name, defect in VARIANTS])
 
 
 @lru_cache(maxsize=4)
@@ -192,13 +192,9 @@ def _polar(turn: float, radius: float) -> tuple[float, float]:
 
 
 def _finer(coarse: Grid, factor: int) -> NDArray[np.float32]:
-    """Bilinear values at the middles of cells, `factor` of them to a coarse step."""
-    for axis in (1, 2):
-        share = ((np.arange(factor) + 0.5) / factor).reshape(-1, *([1] * (3 - axis)))
-        low = np.expand_dims(np.delete(coarse, -1, axis), axis + 1)
-        high = np.expand_dims(np.delete(coarse, 0, axis), axis + 1)
-        between = low * (1 - share) + high * share if axis == 2 else low * (1 - share) + high * share
-        shape = list(coarse.shape)
-        shape[axis] = (shape[axis] - 1) * factor
-        coarse = between.reshape(shape)
-    return coarse.astype(np.float32)
+    """Bilinear values at the middles of cells, `factor` of them to a coarse step, for rows and columns."""
+    share = (np.arange(factor) + 0.5) / factor
+    rows = coarse[:-1, None, :] * (1 - share[:, None]) + coarse[1:, None, :] * share[:, None]
+    rows = rows.reshape(-1, coarse.shape[1])
+    both = rows[:, :-1, None] * (1 - share) + rows[:, 1:, None] * share
+    return both.reshape(len(rows), -1).astype(np.float32)

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from awase.errors import DataError
 from awase.transfer._folds import folds
-from awase.transfer._prompt_task import Found, PromptTask, Trial, trial
+from awase.transfer._prompt_task import Found, PromptTask, Score, Trial, pooled, scored
 
 _HELD = 100_000_000  # cosines of images, classes and templates kept at once: 400 MB
 
@@ -40,7 +39,7 @@ class Greedy:
         tensor([0., 1.])
     """
 
-    most: int = 20
+    most: int = 12
     n_folds: int = 5
 
     def __post_init__(self) -> None:
@@ -53,40 +52,51 @@ class Greedy:
         """The path on all images, cut where folds say."""
         t = len(task.templates)
         added = path(task, self.most)
-        kept_out: list[float | None] = [None] * self.most
-        length = 1
-        if len(task.labels) > 1:
-            scores = self._kept_out(task, seed)
-            kept_out = list(scores)
-            length = 1 + max(range(self.most), key=lambda step: (scores[step], -step))
+        kept_out = self._kept_out(task, seed) if len(task.labels) > 1 else []
+        length = 1 + max(range(len(kept_out)), key=lambda step: (kept_out[step], -step), default=0)
         trials = []
-        for step in range(self.most):
-            weights = counted(added[: step + 1], t)
-            tried = trial(f"{step + 1}: {task.templates[added[step]]}", task, weights, kept_out[step])
-            trials.append(tried)
+        for step, template in enumerate(added):
+            score = task.score(counted(added[: step + 1], t))
+            trials.append(
+                Trial(
+                    f"{step + 1}. {task.templates[template]}", score, kept_out[step] if kept_out else None
+                )
+            )
         return Found(counted(added[:length], t), tuple(trials))
 
-    def _kept_out(self, task: PromptTask, seed: int) -> list[float]:
-        """Mean log-probability on kept-out images, for every length of the path."""
-        t, n = len(task.templates), len(task.labels)
-        totals = [0.0] * self.most
+    def _kept_out(self, task: PromptTask, seed: int) -> list[Score]:
+        """The score on kept-out images, for every length of the path."""
+        t = len(task.templates)
+        parts: list[list[tuple[Score, int]]] = [[] for _ in range(self.most)]
         for rest, kept in folds(task.labels, self.n_folds, seed=seed):
             added = path(task.select(rest), self.most)
             looked_at = task.select(kept)
             for step in range(self.most):
-                totals[step] += len(kept) * looked_at.likelihood(counted(added[: step + 1], t)) / n
-        return totals
+                parts[step].append((looked_at.score(counted(added[: step + 1], t)), len(kept)))
+        return [pooled(of_length) for of_length in parts]
 
 
 def path(task: PromptTask, most: int) -> list[int]:
-    """Templates in the order in which they are added, each the best addition to those before it."""
+    """Templates in the order in which they are added, each the best addition to those before it.
+
+    Args:
+        task: what to choose on.
+        most: how many are added.
+
+    Example:
+        >>> import torch
+        >>> prompts = torch.stack([torch.eye(2).flip(0), torch.eye(2)], dim=1)
+        >>> path(PromptTask(prompts, ("no {}", "a {}"), torch.eye(2), torch.arange(2)), 2)
+        [1, 1]
+    """
     prompts = task.prompt_features
     mixed = torch.zeros_like(prompts[:, 0])  # sum of the templates so far, (k, d)
     added: list[int] = []
-    blocks = _Blocks(task)
+    cosines = _Cosines(task)
     for _ in range(most):
-        lengths = (mixed[:, None] + prompts).norm(dim=-1)  # (k, t)
-        best = int(blocks.likelihoods(added, lengths).argmax())  # of equal ones the first
+        lengths = (mixed[:, None] + prompts).norm(dim=-1).clamp(min=1e-12)  # (k, t)
+        scores = cosines.with_each(added, lengths)
+        best = max(range(len(scores)), key=lambda j: (scores[j], -j))
         added.append(best)
         mixed = mixed + prompts[:, best]
     return added
@@ -102,33 +112,37 @@ def counted(added: Sequence[int], t: int) -> Float[Tensor, " t"]:
     return torch.tensor(added).bincount(minlength=t).float() / len(added)
 
 
-class _Blocks:
-    """Cosines of blocks of images with every prompt; kept where all fit into memory, else made anew."""
+class _Cosines:
+    """Cosines of images with every prompt, in blocks of images: kept where all fit in memory, else made anew.
+
+    The cosine with a mean of prompts is the mean of the cosines by the mean's length, so trying a template
+    costs an addition and no product of matrices.
+    """
 
     def __init__(self, task: PromptTask) -> None:
         self.task = task
         k, t, _ = task.prompt_features.shape
         self.size = max(1, _HELD // 4 // (k * t))
         self.starts = range(0, len(task.labels), self.size)
-        self.kept: list[Tensor] | None = None
-        if len(task.labels) * k * t <= _HELD:
-            self.kept = [self._cosines(start) for start in self.starts]
+        fits = len(task.labels) * k * t <= _HELD
+        self.kept = [self._block(start) for start in self.starts] if fits else None
 
-    def _cosines(self, start: int) -> Float[Tensor, "b k t"]:
+    def _block(self, start: int) -> Float[Tensor, "t b k"]:
         images = self.task.image_features[start : start + self.size]
         return torch.einsum("bd,ktd->tbk", images, self.task.prompt_features).contiguous()
 
-    def likelihoods(self, added: Sequence[int], lengths: Float[Tensor, "k t"]) -> Float[Tensor, " t"]:
-        """Mean log-probability of the right class with each template added to those there are."""
-        totals = torch.zeros(lengths.shape[1], dtype=torch.float64)
+    def with_each(self, added: Sequence[int], lengths: Float[Tensor, "k t"]) -> list[Score]:
+        """The score with each template added to those that there are."""
+        parts: list[list[tuple[Score, int]]] = [[] for _ in range(lengths.shape[1])]
         for number, start in enumerate(self.starts):
-            cosines = self._cosines(start) if self.kept is None else self.kept[number]
+            block = self._block(start) if self.kept is None else self.kept[number]
             labels = self.task.labels[start : start + self.size]
-            before = cosines[list(added)].sum(dim=0) if added else torch.zeros_like(cosines[0])
-            for j in range(len(totals)):
-                logits = self.task.logit_scale * (before + cosines[j]) / lengths[:, j]
-                totals[j] -= float(cross_entropy(logits, labels, reduction="sum"))
-        return totals / len(self.task.labels)
+            before = block[list(added)].sum(dim=0)  # (b, k); nothing added is 0
+            for j, of_template in enumerate(block):
+                similarity = (before + of_template) / lengths[:, j]
+                score = scored(similarity, labels, logit_scale=self.task.logit_scale)
+                parts[j].append((score, len(labels)))
+        return [pooled(of_template) for of_template in parts]
 
 
 METHOD = Greedy

@@ -1,23 +1,17 @@
 """The one best template: what people do by hand, done on a selection split.
 
-Every template alone, ranked by the mean log-probability of the right class. Counting right images instead
-(`by="accuracy"`) makes many ties on few images; those go to the likelihood, and then to the earlier template.
+Every template alone, by the number of images that are right; of equal ones by the mean probability of the
+right class, and then the earlier.
 """
 
 from dataclasses import dataclass
 
-from awase.errors import DataError
-from awase.transfer._prompt_task import Found, PromptTask, only, trial
-
-_BY = ("likelihood", "accuracy")
+from awase.transfer._prompt_task import Found, PromptTask, Trial, only
 
 
 @dataclass(frozen=True, slots=True)
 class Single:
     """All weight on one template.
-
-    Args:
-        by: what is compared: `likelihood` or `accuracy`.
 
     Example:
         >>> import torch
@@ -27,20 +21,11 @@ class Single:
         tensor([0., 1.])
     """
 
-    by: str = "likelihood"
-
-    def __post_init__(self) -> None:
-        if self.by not in _BY:
-            raise DataError(f"by must be {' or '.join(_BY)}, got {self.by!r}.")
-
     def search(self, task: PromptTask, *, seed: int) -> Found:
         """The best template on these images."""
         t = len(task.templates)
-        trials = [trial(text, task, only(j, t)) for j, text in enumerate(task.templates)]
-        if self.by == "likelihood":
-            best = max(range(t), key=lambda j: (trials[j].likelihood, -j))
-        else:
-            best = max(range(t), key=lambda j: (trials[j].accuracy, trials[j].likelihood, -j))
+        trials = [Trial(text, task.score(only(j, t))) for j, text in enumerate(task.templates)]
+        best = max(range(t), key=lambda j: (trials[j].score, -j))
         return Found(only(best, t), tuple(trials))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from awase.transfer._prompt_task import Found, PromptTask, trial
+from awase.transfer._prompt_task import Found, PromptTask, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Uniform:
         """Equal weights, whatever the images."""
         t = len(task.templates)
         weights = torch.full((t,), 1 / t)
-        return Found(weights, (trial(f"all {t} templates", task, weights),))
+        return Found(weights, (Trial(f"all {t} templates", task.score(weights)),))
 
 
 METHOD = Uniform
