@@ -17,7 +17,7 @@ from awase.cli._summary import versions
 from awase.cli._terminal import console_for_output
 from awase.errors import MissingExtraError
 from awase.files import atomic_path, write_atomic
-from awase.report.measurement import CardTable, card_text
+from awase.report.measurement import CardTable, Matrix, card_text
 from awase.report.transfer_wording import chart_words, label_words
 from awase.types import Chart, Estimate, Language
 
@@ -44,6 +44,8 @@ def write_measurement(
     language: Language = "en",
     tables: Sequence[tuple[str, pa.Table]] = (),
     sections: Sequence[CardTable] = (),
+    matrices: Sequence[Matrix] = (),
+    details: Mapping[str, Any] | None = None,
 ) -> Written:
     """Write a folder: `metrics.json`, `card.md`, a figure a chart, a Parquet file a table.
 
@@ -60,9 +62,11 @@ def write_measurement(
         language: of the card and the figures.
         tables: file name without its ending, and rows.
         sections: small tables of the card, in its language.
+        matrices: drawn likewise; their numbers belong into a table.
+        details: what metrics.json holds beside the provenance and the card does not.
     """
     old = _listed(folder)
-    figures, said = _draw(folder, charts, language)
+    figures, said = _draw(folder, (*charts, *matrices), language)
     for name, table in tables:
         with atomic_path(folder / f"{name}.parquet") as temporary:
             pq.write_table(table, temporary)
@@ -71,7 +75,7 @@ def write_measurement(
     card = card_text(
         title=title,
         estimates=estimates,
-        charts=charts,
+        charts=(*charts, *matrices),
         figures=figures,
         notes=told,
         provenance=clean,
@@ -87,6 +91,7 @@ def write_measurement(
         "charts": [finite(asdict(chart)) for chart in charts],
         "notes": told,
         **clean,
+        **finite(scrub(dict(details or {}))),
         "files": list(files),
         "versions": versions(),
     }
@@ -144,28 +149,30 @@ def finite(value: Any) -> Any:
     return value
 
 
-def _draw(folder: Path, charts: Sequence[Chart], language: Language) -> tuple[dict[str, str], list[str]]:
+def _draw(
+    folder: Path, charts: Sequence[Chart | Matrix], language: Language
+) -> tuple[dict[str, str], list[str]]:
     """Name of each chart and its file, and a note where figures could not be drawn."""
-    shown = [chart for chart in charts if any(line.x for line in chart.lines)]
+    shown = [chart for chart in charts if isinstance(chart, Matrix) or any(line.x for line in chart.lines)]
     if not shown:
         return {}, []
     try:
-        from awase.report.charts import draw_chart  # matplotlib is an extra
+        # matplotlib is an extra
+        from awase.report.charts import draw_chart
+        from awase.report.matrix_figure import draw_matrix
     except MissingExtraError as error:
-        return {}, [f"Figures were not drawn: {error}"]
+        return {}, [f"Figures were not drawn: {error}."]
     figures = {}
     for chart in shown:
         words = chart_words(chart.name, language)
-        names = [*(line.label for line in chart.lines), *chart.marks]
         figures[chart.name] = f"{chart.name}.svg"
-        draw_chart(
-            chart,
-            folder / figures[chart.name],
-            title=words.title,
-            x_label=words.x_label,
-            y_label=words.y_label,
-            labels={name: label_words(name, language) for name in names},
-        )
+        place = folder / figures[chart.name]
+        axes = {"title": words.title, "x_label": words.x_label, "y_label": words.y_label}
+        if isinstance(chart, Matrix):
+            draw_matrix(chart, place, **axes)
+        else:
+            names = [*(line.label for line in chart.lines), *chart.marks]
+            draw_chart(chart, place, **axes, labels={name: label_words(name, language) for name in names})
     return figures, []
 
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -39,7 +40,6 @@ class TunedFile:
         weights: changed weights of its towers, by their names in its module.
         heads: weights of the heads, by side (`image`, `text`) and name; a side without a head is left out.
         logit_scale: 1 / temperature after training.
-        digest: hash of weights and heads; "" where nothing was changed.
         facts: all else: settings, data, losses, figures.
     """
 
@@ -48,7 +48,6 @@ class TunedFile:
     weights: Mapping[str, Tensor]
     heads: Mapping[str, Mapping[str, Tensor]]
     logit_scale: float
-    digest: str
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -74,11 +73,7 @@ def write_tuned(
     Raises:
         DataError: the facts hold something else than JSON values, or the disk is full.
     """
-    tensors = {f"{_TOWER}{name}": value for name, value in weights.items()}
-    tensors |= {
-        f"{_HEAD}{side}/{name}": value for side, head in heads.items() for name, value in head.items()
-    }
-    own = {name: value.detach().cpu().contiguous().clone() for name, value in sorted(tensors.items())}
+    own = {name: value.detach().cpu().contiguous().clone() for name, value in _flat(weights, heads).items()}
     content = save_tensors(own, {"format": FORMAT})
     card = {
         "format": FORMAT,
@@ -125,7 +120,7 @@ def read_tuned(folder: Path) -> TunedFile:
         else:
             raise EncoderError(f"{folder / WEIGHTS} holds {name!r}, which is no weight of such a model.")
     place = str(folder / spec.name.removeprefix(_INSIDE)) if spec.name.startswith(_INSIDE) else spec.name
-    return TunedFile(spec, place, weights, heads, scale, _digest(tensors), facts)
+    return TunedFile(spec, place, weights, heads, scale, facts)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -182,14 +177,24 @@ def _tensors(folder: Path, digest: str) -> dict[str, Tensor]:
         raise EncoderError(f"{path} cannot be read: {error}; train the model again.") from error
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
+def digest_of(weights: Mapping[str, Tensor], heads: Mapping[str, Mapping[str, Tensor]]) -> str:
+    """Hash of what was learned, the same before it is written and after it is read; "" for nothing."""
+    tensors = _flat(weights, heads)
     if not tensors:
         return ""
     digest = hashlib.sha256()
-    for name, value in sorted(tensors.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().flatten().view(-1).numpy().tobytes())
+    for name, value in tensors.items():
+        own = value.detach().cpu().contiguous()
+        digest.update(f"{name} {own.dtype} {tuple(own.shape)} ".encode())
+        digest.update(own.view(-1).view(torch.uint8).numpy().tobytes() if own.numel() else b"")
     return digest.hexdigest()
+
+
+def _flat(weights: Mapping[str, Tensor], heads: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    tensors = {f"{_TOWER}{name}": value for name, value in weights.items()}
+    for side, head in heads.items():
+        tensors |= {f"{_HEAD}{side}/{name}": value for name, value in head.items()}
+    return dict(sorted(tensors.items()))
 
 
 def _kept_name(base: EncoderSpec, folder: Path) -> str:

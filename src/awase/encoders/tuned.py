@@ -18,7 +18,7 @@ from PIL.Image import Image
 from torch import Tensor, nn
 
 from awase import registry
-from awase.encoders._tuned_file import TunedFile, read_config, read_tuned, write_tuned
+from awase.encoders._tuned_file import TunedFile, digest_of, read_config, read_tuned, write_tuned
 from awase.errors import EncoderError
 from awase.functional.heads import residual_head
 from awase.functional.similarity import normalize
@@ -164,7 +164,6 @@ def apply(
     heads: Heads,
     logit_scale: float,
     name: str = "",
-    digest: str = "",
 ) -> TunedEncoder:
     """An encoder of which nobody else holds a part, with other weights and heads.
 
@@ -174,7 +173,6 @@ def apply(
         heads: by side.
         logit_scale: 1 / temperature.
         name: of the folder.
-        digest: hash of weights and heads; "" where there are none.
 
     Raises:
         EncoderError: the base has no such weights, or its vectors are of another width than a head.
@@ -194,7 +192,7 @@ def apply(
             if not any(len(value) == width for value in head.values()):
                 raise EncoderError(f"the {side} head does not fit vectors of width {width}.")
     changed = base.spec.weights
-    if digest:
+    if digest := digest_of(weights, heads):
         changed = hashlib.sha256(f"{base.spec.weights} {digest}".encode()).hexdigest()
     spec = replace(base.spec, adapter="tuned", name=name, revision=None, weights=changed)
     return _class_for(base)(base, spec, heads, logit_scale)
@@ -240,7 +238,6 @@ def load(
         heads={side: _moved(head, device) for side, head in found.heads.items()},
         logit_scale=found.logit_scale,
         name=name,
-        digest=found.digest,
     )
 
 

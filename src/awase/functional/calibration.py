@@ -74,7 +74,8 @@ def bin_edges(
     inner = ordered[(last.ceil().long() - 1).clamp(min=0)]
     ends = torch.tensor([0.0, 1.0], dtype=torch.float64)
     inner = inner[(inner > 0) & (inner < 1)]
-    return torch.cat([ends[:1], inner, ends[1:]]).unique()
+    edges: Tensor = torch.unique(torch.cat([ends[:1], inner, ends[1:]]))
+    return edges
 
 
 def bin_of(confidence: Float[Tensor, " n"], edges: Float[Tensor, " e"]) -> Int[Tensor, " n"]:

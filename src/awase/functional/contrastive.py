@@ -62,12 +62,9 @@ def pair_logits(
         tensor([[10.,  0.],
                 [ 0., 10.]])
     """
-    if len(image_features) != len(text_features):
-        raise ShapeError(f"{len(image_features)} images came with {len(text_features)} texts.")
+    require_pairs(image_features, text_features)
     if (image_bank is None) != (text_bank is None):
         raise ShapeError("image_bank and text_bank come together.")
-    if len(image_features) == 0:
-        raise DataError("a contrastive loss needs at least one pair.")
     scale = float(logit_scale.detach() if isinstance(logit_scale, Tensor) else logit_scale)
     if not 0 < scale < math.inf:
         raise DataError(f"logit_scale = 1 / temperature must be positive and finite, got {scale}.")
@@ -92,7 +89,9 @@ def info_nce(
 ) -> Float[Tensor, ""]:
     """Each image shall find its text among those of the batch, and each text its image.
 
-        L = form(1/b sum_i log sum_j exp(s (u_i w_j - u_i w_i)), 1/b sum_i log sum_j exp(s (u_j w_i - u_i w_i)))
+        L_image = 1/b sum_i log sum_j exp(s (u_i w_j - u_i w_i))      each image among the texts
+        L_text  = 1/b sum_i log sum_j exp(s (u_j w_i - u_i w_i))      each text among the images
+        L       = (L_image + L_text) / 2  as `mean`,  L_image + L_text  as `sum`
 
     with the logit scale s. The `mean` of both directions is what open_clip trains, the `sum` what Chen et al.
     write; one is twice the other.
@@ -138,9 +137,10 @@ def regularizer(
 ) -> Float[Tensor, ""]:
     """How far apart the two sides of a pair lie: mean ||u_i - w_i||^2 = 2 - 2 mean cos_ii, in [0, 4].
 
-    Its gradient with respect to cos_ii is the constant -2 / b: it goes on pulling where the softmax of InfoNCE
-    is saturated. `negatives` and `both` are for ablation: minus the mean of ||u_i - w_j||^2 over j != i, which
-    pushes apart whatever stands in the batch, false negatives too; `both` is the sum of the two.
+    Its gradient with respect to cos_ii is the constant -2 / b: it goes on pulling where the softmax of
+    InfoNCE is saturated. `negatives` and `both` are for ablation: minus the mean of ||u_i - w_j||^2 over
+    j != i, in [-4, 0], which pushes apart whatever stands in the batch, false negatives too; `both` is the
+    sum of the two.
 
     Args:
         image_features: unit vectors.
@@ -159,24 +159,16 @@ def regularizer(
         >>> float(regularizer(torch.eye(2), -torch.eye(2)))  # antipodal pairs
         4.0
     """
-    if part not in PARTS:
-        raise DataError(f"part must be one of {', '.join(PARTS)}, got {part!r}.")
-    if image_features.shape != text_features.shape:
-        raise ShapeError(f"{tuple(image_features.shape)} images, {tuple(text_features.shape)} texts.")
-    value = image_features.new_zeros(())
-    if part != "negatives":
-        value = (image_features - text_features).square().sum(dim=-1).mean()
-    if part != "positives":
-        logits = pair_logits(
-            image_features, text_features, logit_scale=1.0, image_bank=image_bank, text_bank=text_bank
-        )
-        b, n = logits.of_image.shape
-        if n < 2:
-            raise DataError("a batch of one pair has no negatives.")
-        own = _own(logits.of_image, offset)
-        away = sum((2 - 2 * side).masked_fill(own, 0.0).sum() for side in logits) / (2 * b * (n - 1))
-        value = value - away
-    return value
+    require_part(part)
+    require_pairs(image_features, text_features)
+    near = (_wide(image_features) - _wide(text_features)).square().sum(dim=-1).mean()
+    if part == "positives":
+        return near
+    cosines = pair_logits(
+        image_features, text_features, logit_scale=1.0, image_bank=image_bank, text_bank=text_bank
+    )
+    away = _mean_square_distance(cosines, offset)
+    return -away if part == "negatives" else near - away
 
 
 def regularized_info_nce(
@@ -184,7 +176,7 @@ def regularized_info_nce(
     text_features: Float[Tensor, "b d"],
     *,
     logit_scale: Number,
-    weight: float,
+    weight: float | int,
     part: str = "positives",
     form: str = "mean",
     image_bank: Float[Tensor, "n d"] | None = None,
@@ -195,8 +187,8 @@ def regularized_info_nce(
 
         L_sum = L_image + L_text + weight * 1/b sum_i ||u_i - w_i||^2,     L_mean = L_sum / 2
 
-    `weight` is the paper's in either form: the mean form is half of the whole, so a trainer that averages the two
-    directions by itself has to take weight / 2. Weight 0 is `info_nce`, to the last bit.
+    `weight` is the paper's in either form: the mean form is half of the whole, so a trainer that averages the
+    two directions by itself has to take weight / 2. Weight 0 is `info_nce`, to the last bit.
 
     Args:
         image_features: unit vectors.
@@ -219,8 +211,7 @@ def regularized_info_nce(
         >>> round(float(regularized_info_nce(u, u.flip(1), logit_scale=1.0, weight=1.0, form="sum")), 4)
         4.6265
     """
-    if not weight >= 0:
-        raise DataError(f"the weight of the regulariser must be at least 0, got {weight}.")
+    require_weight("weight", weight)
     plain = info_nce(
         image_features,
         text_features,
@@ -254,8 +245,8 @@ def multi_positive_info_nce(
 
         L = form over directions of  - 1/b sum_i log( sum_{j: z_j = z_i} exp(s cos_ij) / sum_j exp(s cos_ij) )
 
-    The probability of all right answers together counts, so perfect features reach 0 however often a batch holds
-    the same thing; InfoNCE would stay at log m. With a group for every pair it is `info_nce`.
+    The probability of all right answers together counts, so perfect features reach 0 however often a batch
+    holds the same thing; InfoNCE would stay at log m. With a group for every pair it is `info_nce`.
 
     Args:
         image_features: unit vectors.
@@ -343,9 +334,10 @@ def soft_target_info_nce(
 def group_targets(
     groups: Int[Tensor, " b"],
     *,
-    share: float = 1.0,
+    share: float | int = 1.0,
     group_bank: Int[Tensor, " n"] | None = None,
     offset: int = 0,
+    dtype: torch.dtype = torch.float32,
 ) -> Float[Tensor, "b n"]:
     """Soft targets that give every item of a pair's group its part.
 
@@ -356,6 +348,7 @@ def group_targets(
         share: what is spread evenly over the group, in [0, 1]; 0 is one-hot.
         group_bank: groups of the whole batch where it is spread over devices.
         offset: row of the bank at which this device's own rows begin.
+        dtype: of the targets; that of the logits is best.
 
     Raises:
         DataError: the share lies outside [0, 1].
@@ -367,10 +360,9 @@ def group_targets(
                 [0.2500, 0.7500, 0.0000],
                 [0.0000, 0.0000, 1.0000]])
     """
-    if not 0 <= share <= 1:
-        raise DataError(f"share must lie in [0, 1], got {share}.")
+    require_share(share)
     bank = groups if group_bank is None else group_bank
-    shape = torch.zeros(len(groups), len(bank), device=groups.device)
+    shape = torch.zeros(len(groups), len(bank), dtype=dtype, device=groups.device)
     is_right = same_group(groups, group_bank, like=shape, offset=offset).to(shape.dtype)
     targets = share * is_right / is_right.sum(dim=1, keepdim=True)
     return torch.where(_own(shape, offset), targets + (1 - share), targets)
@@ -390,9 +382,9 @@ def sigmoid_loss(
 ) -> Float[Tensor, ""]:
     """Every pair of an image and a text is judged on its own (SigLIP, equation 1).
 
-        L = - 1/b sum_i sum_j log sigmoid( z_ij (s cos_ij + bias) ),     z_ij = 1 if they belong together, else -1
+        L = - 1/b sum_i sum_j log sigmoid(z_ij (s cos_ij + bias))
 
-    There is one direction only: the sum over all i and j is symmetric.
+    with z_ij = 1 for what belongs together and -1 else. There is one direction only: the sum over all i and j is symmetric.
 
     Args:
         image_features: unit vectors.
@@ -429,16 +421,20 @@ def cyclip_loss(
     text_features: Float[Tensor, "b d"],
     *,
     logit_scale: Number,
-    in_modal: float = 0.25,
-    cross_modal: float = 0.25,
+    in_modal: float | int = 0.25,
+    cross_modal: float | int = 0.25,
     form: str = "mean",
     image_bank: Float[Tensor, "n d"] | None = None,
     text_bank: Float[Tensor, "n d"] | None = None,
     offset: int = 0,
 ) -> Float[Tensor, ""]:
-    """InfoNCE with two consistencies (CyCLIP, equations 3 to 5).
+    """InfoNCE with two consistencies (CyCLIP, Goel et al. 2022, arXiv 2205.14459).
 
-        L = L_InfoNCE + in_modal * 1/n sum_jk (u_j u_k - w_j w_k)^2 + cross_modal * 1/n sum_jk (u_j w_k - u_k w_j)^2
+        L = L_InfoNCE + in_modal    * 1/n sum_jk (u_j u_k - w_j w_k)^2
+                      + cross_modal * 1/n sum_jk (u_j w_k - u_k w_j)^2
+
+    The consistencies are divided by n, not by the n^2 terms they have. Weights of 0 are `info_nce`, to the
+    last bit.
 
     Args:
         image_features: unit vectors.
@@ -461,8 +457,8 @@ def cyclip_loss(
         >>> bool(cyclip_loss(u, u, logit_scale=10.0) == info_nce(u, u, logit_scale=10.0))
         True
     """
-    if not (in_modal >= 0 and cross_modal >= 0):
-        raise DataError(f"weights must be at least 0, got {in_modal} and {cross_modal}.")
+    require_weight("in_modal", in_modal)
+    require_weight("cross_modal", cross_modal)
     loss = info_nce(
         image_features,
         text_features,
@@ -474,11 +470,14 @@ def cyclip_loss(
     )
     images = image_features if image_bank is None else image_bank
     texts = text_features if text_bank is None else text_bank
-    if in_modal:
-        gap = image_features @ images.T - text_features @ texts.T  # (b, n)
+    if in_modal > 0:
+        gap = _products(image_features, images) - _products(text_features, texts)  # (b, n)
         loss = loss + in_modal * gap.square().sum() / len(gap)
-    if cross_modal:
-        gap = image_features @ texts.T - text_features @ images.T
+    if cross_modal > 0:
+        cosines = pair_logits(
+            image_features, text_features, logit_scale=1.0, image_bank=image_bank, text_bank=text_bank
+        )
+        gap = cosines.of_image - cosines.of_text
         loss = loss + cross_modal * gap.square().sum() / len(gap)
     return loss
 
@@ -507,6 +506,106 @@ def same_group(
     return (groups[:, None] == bank[None, :]) | _own(like, offset)
 
 
+def require_form(form: str) -> None:
+    """Refuse what is no form of joining two directions.
+
+    Raises:
+        DataError: the form is neither `mean` nor `sum`.
+
+    Example:
+        >>> require_form("mean")
+    """
+    if form not in FORMS:
+        raise DataError(f"form must be one of {', '.join(FORMS)}, got {form!r}.")
+
+
+def require_part(part: str) -> None:
+    """Refuse what is no part of a batch to regularise.
+
+    Raises:
+        DataError: the part is none of `positives`, `negatives` and `both`.
+
+    Example:
+        >>> require_part("both")
+    """
+    if part not in PARTS:
+        raise DataError(f"part must be one of {', '.join(PARTS)}, got {part!r}.")
+
+
+def require_weight(name: str, weight: float | int) -> None:
+    """Refuse a weight that would reward what it shall punish.
+
+    Raises:
+        DataError: the weight is negative, infinite or NaN.
+
+    Example:
+        >>> require_weight("weight", 0.3)
+    """
+    if not 0 <= weight < math.inf:
+        raise DataError(f"{name} must be at least 0 and finite, got {weight}; 0 leaves that term out.")
+
+
+def require_share(share: float | int) -> None:
+    """Refuse a share that is none.
+
+    Raises:
+        DataError: the share lies outside [0, 1].
+
+    Example:
+        >>> require_share(1.0)
+    """
+    if not 0 <= share <= 1:
+        raise DataError(
+            f"share must lie in [0, 1], got {share}; 0 is one-hot, 1 gives all of a group the same."
+        )
+
+
+def require_pairs(image_features: Float[Tensor, "b d"], text_features: Float[Tensor, "b d"]) -> None:
+    """Refuse two sides that are no pairs.
+
+    Raises:
+        ShapeError: they differ in rows or width.
+        DataError: there is no pair.
+
+    Example:
+        >>> import torch
+        >>> require_pairs(torch.eye(2), torch.eye(2))
+    """
+    if image_features.shape != text_features.shape:
+        raise ShapeError(
+            f"image features {tuple(image_features.shape)} came with text features "
+            f"{tuple(text_features.shape)}; row i of one belongs to row i of the other."
+        )
+    if len(image_features) == 0:
+        raise DataError("a contrastive loss needs at least one pair.")
+
+
+def _mean_square_distance(cosines: Logits, offset: int) -> Float[Tensor, ""]:
+    """Of every item from everything it is not paired with: mean of 2 - 2 cos, in [0, 4]."""
+    b, n = cosines.of_image.shape
+    if n < 2:
+        raise DataError("a batch of one pair has no negatives.")
+    own = _own(cosines.of_image, offset)
+    means = [(2 - 2 * side).masked_fill(own, 0.0).sum() / (b * (n - 1)) for side in cosines]
+    return (means[0] + means[1]) / 2
+
+
+def _scaled_products(
+    rows: Float[Tensor, "b d"], columns: Float[Tensor, "n d"], logit_scale: Number
+) -> Float[Tensor, "b n"]:
+    return _products(rows, columns) * logit_scale
+
+
+def _products(rows: Float[Tensor, "b d"], columns: Float[Tensor, "n d"]) -> Float[Tensor, "b n"]:
+    """All cosines, in float32 at least even where autocast would round them."""
+    with torch.autocast(rows.device.type, enabled=False):
+        return _wide(rows) @ _wide(columns).T
+
+
+def _wide(features: Float[Tensor, "b d"]) -> Float[Tensor, "b d"]:
+    return features.to(torch.promote_types(features.dtype, torch.float32))
+
+
 def _own(logits: Float[Tensor, "b n"], offset: int) -> Bool[Tensor, "b n"]:
     b, n = logits.shape
     rows = offset + torch.arange(b, device=logits.device)
@@ -514,7 +613,6 @@ def _own(logits: Float[Tensor, "b n"], offset: int) -> Bool[Tensor, "b n"]:
 
 
 def _joined(first: Float[Tensor, ""], second: Float[Tensor, ""], form: str) -> Float[Tensor, ""]:
-    if form not in FORMS:
-        raise DataError(f"form must be one of {', '.join(FORMS)}, got {form!r}.")
+    require_form(form)
     whole = first + second
     return whole if form == "sum" else whole / 2

@@ -4,11 +4,11 @@ Rows are the truth and sum to 1, columns the answer. Numbers stand in the fields
 as there is room; beyond that only the picture is left, and the table beside it has the numbers.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from awase.errors import DataError, MissingExtraError, ShapeError
+from awase.errors import DataError, MissingExtraError
 from awase.report.charts import new_figure, plain, write_figure
+from awase.report.measurement import Matrix
 
 try:
     from matplotlib.axes import Axes
@@ -16,26 +16,6 @@ except ImportError as error:
     raise MissingExtraError("matplotlib", "plots") from error
 
 _NUMBERS, _NAMES = 12, 45  # rows, up to which fields have numbers and axes have names
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """Shares in [0, 1] by row and column.
-
-    Attributes:
-        name: key of the figure, also of its file and its words.
-        labels: of rows and columns alike.
-        values: row by row.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    values: tuple[tuple[float, ...], ...]
-
-    def __post_init__(self) -> None:
-        k = len(self.labels)
-        if k == 0 or len(self.values) != k or any(len(row) != k for row in self.values):
-            raise ShapeError(f"the matrix {self.name!r} must have a row and a column a label, {k} of each.")
 
 
 def draw_matrix(matrix: Matrix, path: Path, *, title: str, x_label: str, y_label: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from awase.errors import ShapeError
 from awase.report.markdown import escape
 from awase.report.transfer_wording import chart_words, estimate_words, note_words, phrase
 from awase.types import Chart, Estimate, Language
@@ -24,11 +25,31 @@ class CardTable:
     rows: tuple[tuple[str, ...], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Shares in [0, 1] by row and column, such as which class is taken for which.
+
+    Attributes:
+        name: key of the figure, also of its file and its words.
+        labels: of rows and columns alike.
+        values: row by row.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        k = len(self.labels)
+        if k == 0 or len(self.values) != k or any(len(row) != k for row in self.values):
+            raise ShapeError(f"the matrix {self.name!r} must have a row and a column a label, {k} of each.")
+
+
 def card_text(
     *,
     title: str,
     estimates: Sequence[Estimate],
-    charts: Sequence[Chart] = (),
+    charts: Sequence[Chart | Matrix] = (),
     figures: Mapping[str, str] | None = None,
     notes: Sequence[str] = (),
     provenance: Mapping[str, Any] | None = None,

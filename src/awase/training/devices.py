@@ -1,8 +1,8 @@
 """A batch that is spread over several devices: who they are, what they tell each other.
 
-Every process holds as many rows as the others. It gathers the features of all (with gradient), takes the loss of
-its own rows against them, and the mean of the processes' gradients is then the gradient of the whole batch. On one
-process every function here is the identity. Run with `torchrun --nproc-per-node 2 ...`.
+Every process holds as many rows as the others. It gathers the features of all (with gradient), takes the
+loss of its own rows against them, and the mean of the processes' gradients is then the gradient of the whole
+batch. On one process every function here is the identity. Run with `torchrun --nproc-per-node 2 ...`.
 
 Left out: models that are spread themselves; every process holds all weights.
 """
@@ -64,11 +64,11 @@ def world_size() -> int:
     return dist.get_world_size() if _is_spread() else 1
 
 
-def gather(tensor: Shaped[Tensor, "b *rest"]) -> Shaped[Tensor, "n *rest"]:
+def gather(tensor: Shaped[Tensor, " b *rest"]) -> Shaped[Tensor, " n *rest"]:
     """The rows of all processes, in the order of their numbers, with gradient.
 
-    Going backward each process gets the sum of what all of them have to say about its rows. All must take part,
-    forward and backward, and hold the same number of rows.
+    Going backward each process gets the sum of what all of them have to say about its rows. All must take
+    part, forward and backward, and hold the same number of rows.
 
     Raises:
         ShapeError: a process holds another number of rows.
@@ -114,11 +114,11 @@ def gathered(batch: Contrast) -> Contrast:
 def average_gradients(parameters: Iterable[Tensor]) -> None:
     """Put the mean over processes into the gradient of every parameter that requires one.
 
-    Processes may differ in which parameters they have a gradient of: none counts as zero. Where no process has
-    one it stays None, so that an optimiser passes the parameter over as it would on one device.
+    Processes may differ in which parameters they have a gradient of: none counts as zero. Where no process
+    has one it stays None, so that an optimiser passes the parameter over as it would on one device.
 
     Args:
-        parameters: the same in the same order on every process; those that require no gradient are passed over.
+        parameters: the same in the same order on every process; those that require no gradient are left out.
 
     Example:
         >>> import torch
@@ -193,7 +193,7 @@ def _average_alike(parameters: list[Tensor]) -> None:
     known = torch.tensor([p.grad is not None for p in parameters], dtype=like.dtype, device=like.device)
     whole = torch.cat((*flat, known))
     dist.all_reduce(whole)
-    *means, known = whole.split([p.numel() for p in parameters] + [len(parameters)])
+    *means, known = torch.split(whole, [*(p.numel() for p in parameters), len(parameters)])
     for parameter, mean, is_known in zip(parameters, means, (known > 0).tolist(), strict=True):
         if is_known:
             parameter.grad = (mean / world_size()).view_as(parameter)
@@ -203,8 +203,8 @@ def _require_equal_rows(tensor: Tensor) -> None:
     n_rows = _gathered(torch.tensor([len(tensor)], device=tensor.device)).tolist()
     if len(set(n_rows)) > 1:
         raise ShapeError(
-            f"the processes hold {', '.join(map(str, n_rows))} rows; every one must hold as many as the others, "
-            "or the mean of their losses is not the loss of the whole batch."
+            f"the processes hold {', '.join(map(str, n_rows))} rows; every one must hold as many as the "
+            "others, or the mean of their losses is not the loss of the whole batch."
         )
 
 

@@ -2,14 +2,15 @@
 
 A contrastive loss cannot be cut into parts and summed: every pair is measured against the whole batch. But it
 reads the towers through their features alone, which are small. So (Gao et al. 2021, "Scaling Deep Contrastive
-Learning Batch Size under Memory Limited Setup", arXiv 2101.06983): embed the rows chunk by chunk without graph;
-take the loss of all features and its gradient with respect to them; embed each chunk again, with graph, and go
-backward from the stored gradient. The price is one more forward pass.
+Learning Batch Size under Memory Limited Setup", arXiv 2101.06983): embed the rows chunk by chunk without
+graph; take the loss of all features and its gradient with respect to them; embed each chunk again, with
+graph, and go backward from the stored gradient. The price is one more forward pass.
 
 Left out: layers that mix the rows of a batch (batch normalisation) see chunks, and see them twice.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -31,9 +32,8 @@ def cached_backward(
 ) -> Float[Tensor, ""]:
     """Add the gradient of loss(*embed(rows)) to every parameter, with the activations of one chunk at a time.
 
-    Equal to the gradient of the whole batch up to rounding. Dropout draws the same units in both passes. Parameters
-    that only the loss reads (a learned logit scale) get their gradient too. A tower that is frozen costs no second
-    pass of its own beyond what `embed` does to answer.
+    Equal to the gradient of the whole batch up to rounding. Dropout draws the same units in both passes.
+    Parameters that only the loss reads (a learned logit scale) get their gradient too.
 
     Args:
         embed: image and text features of some rows, with graph; nothing may depend on the other rows.
@@ -68,7 +68,7 @@ def cached_backward(
         value = loss(*embed(rows))
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
-    chunks = rows.split(chunk)
+    chunks = torch.split(rows, chunk)
     draws, features = [], []
     with torch.no_grad():
         for part in chunks:
@@ -76,6 +76,7 @@ def cached_backward(
             features.append(embed(part))
     images = torch.cat([image for image, _ in features]).detach().requires_grad_()
     texts = torch.cat([text for _, text in features]).detach().requires_grad_()
+    torch.clear_autocast_cache()  # it holds weights cast without graph
     value = loss(images, texts)
     value.backward()  # type: ignore[no-untyped-call]
     gradients = zip(_parts(images, chunk), _parts(texts, chunk), strict=True)
@@ -100,7 +101,7 @@ def _backward(features: Sequence[Tensor], gradients: Sequence[Tensor | None]) ->
 def _parts(features: Tensor, chunk: int) -> Sequence[Tensor | None]:
     if features.grad is None:  # the loss does not read this side
         return [None] * -(-len(features) // chunk)
-    return features.grad.split(chunk)
+    return torch.split(features.grad, chunk)
 
 
 @dataclass(frozen=True)
@@ -120,9 +121,9 @@ class _Draws:
             torch.cuda.set_rng_state(self.cuda)
 
 
-def _forked() -> torch.random.fork_rng:
+def _forked() -> AbstractContextManager[None]:
     return torch.random.fork_rng(devices=[torch.cuda.current_device()] if _cuda_runs() else [])
 
 
 def _cuda_runs() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_initialized()
+    return torch.cuda.is_available() and torch.cuda.is_initialized()  # type: ignore[no-untyped-call]

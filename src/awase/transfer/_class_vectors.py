@@ -18,6 +18,8 @@ from awase.protocols import TextEncoder
 from awase.transfer._mixture import convex, mixture
 from awase.transfer._templates import Prompts
 
+_AT_ONCE = 2048  # prompts in one call: a thousand classes under thirty templates need not be one batch
+
 
 def class_vectors(
     encoder: TextEncoder,
@@ -83,7 +85,7 @@ def encode_prompts(
     """For every class the unit vectors of its wordings under each template; equal prompts are read once.
 
     Args:
-        encoder: reads all prompts in one call.
+        encoder: reads the prompts, some thousand at a time.
         wordings: of each class, one at least.
         templates: with one `{}` each.
 
@@ -100,7 +102,6 @@ def encode_prompts(
         raise DataError("every class needs a wording that the model reads, and one has none.")
     flat = list(dict.fromkeys(word for words in wordings for word in words))
     place = {word: row for row, word in enumerate(flat)}
-    # one prompt a time has no mean to take: (distinct wordings * templates) vectors as they come
     features = _each(encoder, flat, templates)  # (words, t, d)
     return [features[[place[word] for word in words]] for words in wordings]
 
@@ -114,7 +115,8 @@ def _each(
             raise DataError(f"a template needs exactly one {{}} for the class name, got {template!r}.")
     if not prompts:
         raise DataError(f"got {len(words)} class names and {len(templates)} templates; one of each is needed.")
-    return encoder.encode_text(prompts).reshape(len(words), len(templates), -1)
+    parts = [encoder.encode_text(prompts[start : start + _AT_ONCE]) for start in range(0, len(prompts), _AT_ONCE)]
+    return torch.cat(parts).reshape(len(words), len(templates), -1)
 
 
 def _weights(prompts: Prompts, keys: Sequence[str]) -> Float[Tensor, "k t"]:

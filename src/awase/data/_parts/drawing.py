@@ -16,7 +16,8 @@ from awase.data._parts.vocabulary import DEFECTS, SHAPES
 
 _BLOCK = 64  # scenes drawn at a time: their pixels stay in the cache
 _SCRATCH = 3  # its place among the patterns
-_BORDER = 0.085  # width of the line around a part, in radii
+_BORDER = 0.06  # width of the line around a part, in radii, but at least _THINNEST pixels
+_THINNEST = 0.7
 
 # colour of a part, of the pattern on it, of the line around it, of a scratch in it
 _PALETTE = np.array(
@@ -27,8 +28,8 @@ _PALETTE = np.array(
         [(42, 92, 214), (16, 40, 122), (12, 28, 84), (205, 220, 255)],
         [(134, 58, 178), (74, 22, 104), (52, 14, 74), (236, 210, 250)],
         [(250, 140, 186), (190, 62, 118), (140, 40, 84), (110, 18, 60)],
-        [(248, 248, 248), (150, 152, 158), (96, 98, 104), (60, 60, 66)],
-        [(30, 30, 34), (118, 120, 128), (206, 208, 212), (240, 240, 240)],
+        [(248, 248, 248), (150, 152, 158), (128, 130, 136), (60, 60, 66)],
+        [(30, 30, 34), (104, 106, 114), (150, 152, 158), (240, 240, 240)],
     ],
     np.float32,
 )
@@ -169,7 +170,7 @@ def _paint(
         cells = touched.cell[is_scratched] + np.int32(_SCRATCH * resolution**2)
         share = _soft(table.take(cells) * px[is_scratched])
         colour[is_scratched] += (scratch[is_scratched] - colour[is_scratched]) * share[:, None]
-    share = np.clip(touched.distance + np.maximum(_BORDER * px, 1) + half, 0, 1).astype(np.float32)
+    share = np.clip(touched.distance + np.maximum(_BORDER * px, np.float32(_THINNEST)) + half, 0, 1).astype(np.float32)
     colour += (line - colour) * share[:, None]
 
     flat = canvas.reshape(-1, 3)

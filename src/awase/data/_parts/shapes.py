@@ -96,11 +96,11 @@ def _gear(x: Grid, y: Grid, *, missing: bool = False) -> Grid:
 
 
 def _washer(x: Grid, y: Grid) -> Grid:
-    return np.maximum(_disc(x, y, 0.94), -_disc(x, y, 0.36))
+    return np.maximum(_disc(x, y, 0.94), -_disc(x, y, 0.27))
 
 
 def _ring(x: Grid, y: Grid) -> Grid:
-    return np.maximum(_disc(x, y, 0.96), -_disc(x, y, 0.72))
+    return np.maximum(_disc(x, y, 0.97), -_disc(x, y, 0.62))
 
 
 def _star(x: Grid, y: Grid) -> Grid:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from awase.functional.contrastive import info_nce
+from awase.functional.contrastive import info_nce, require_form
 from awase.training.contrast import Contrast
 
 
@@ -26,6 +26,9 @@ class InfoNce:
     initial_scale: ClassVar[float] = 1 / 0.07
     initial_bias: ClassVar[float] = 0.0
     form: str = "mean"
+
+    def __post_init__(self) -> None:
+        require_form(self.form)
 
     def loss(self, batch: Contrast) -> Float[Tensor, ""]:
         """The mean over this device's pairs."""

@@ -1,4 +1,4 @@
-"""InfoNCE in which every item of a pair's group is a right answer: captions of one image, images of one class."""
+"""InfoNCE in which all of a pair's group are right answers: captions of one image, images of one class."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,7 +14,8 @@ from awase.training.contrast import Contrast
 class MultiPositive:
     """`awase.functional.contrastive.multi_positive_info_nce` as an objective.
 
-    It asks that the group as a whole is found, and is content with any one of it; `soft_target` asks for each.
+    It asks that the group as a whole is found, and is content with any one of it; `soft_target` asks for
+    each.
 
     Args:
         form: `mean` of both directions, or their `sum`.

@@ -15,8 +15,8 @@ class Regularized:
     """`awase.functional.contrastive.regularized_info_nce` as an objective.
 
     Args:
-        weight: lambda. The paper publishes no code and its value is not known for certain; 0.1 is merely where to
-            begin, so sweep 0, 0.01, 0.03, 0.1, 0.3, 1. 0 is `info_nce`.
+        weight: lambda. The paper publishes no code and its value is not known for certain; 0.1 is merely
+            where to begin, so sweep 0, 0.01, 0.03, 0.1, 0.3, 1. 0 is `info_nce`.
         part: what is regularised: `positives` (the paper's), `negatives`, `both`.
         form: `mean` of both directions, or their `sum`; the weight means the same in either.
 

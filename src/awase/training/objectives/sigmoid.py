@@ -1,4 +1,4 @@
-"""The sigmoid loss of SigLIP (Zhai et al. 2023, arXiv 2303.15343): each image and text judged on their own."""
+"""The sigmoid loss of SigLIP (Zhai et al. 2023, arXiv 2303.15343): image and text judged two by two."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,9 +12,10 @@ from awase.training.contrast import Contrast
 
 @dataclass(frozen=True)
 class Sigmoid:
-    """`awase.functional.contrastive.sigmoid_loss` as an objective; the logit scale and bias start as in the paper.
+    """`awase.functional.contrastive.sigmoid_loss` as an objective.
 
-    Items of one group belong together; with a group for every pair it is the paper's.
+    Items of one group belong together; with a group for every pair it is the paper's. Logit scale and bias
+    start as in the paper.
 
     Example:
         >>> Sigmoid(), Sigmoid.initial_bias

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -15,8 +16,8 @@ class SoftTarget:
     """`awase.functional.contrastive.soft_target_info_nce` as an objective, with targets made of the groups.
 
     Args:
-        share: of a row's probability that is spread evenly over its group, in [0, 1]; the rest stays with its own
-            pair. 0 is `info_nce`.
+        share: of a row's probability that is spread evenly over its group, in [0, 1]; the rest stays with its
+            own pair. 0 is `info_nce`.
         form: `mean` of both directions, or their `sum`.
 
     Example:
@@ -37,8 +38,12 @@ class SoftTarget:
     def loss(self, batch: Contrast) -> Float[Tensor, ""]:
         """The mean over this device's pairs."""
         targets = group_targets(
-            batch.groups, share=self.share, group_bank=batch.group_bank, offset=batch.offset
-        ).to(batch.image_features.dtype)
+            batch.groups,
+            share=self.share,
+            group_bank=batch.group_bank,
+            offset=batch.offset,
+            dtype=torch.promote_types(batch.image_features.dtype, torch.float32),  # that of the logits
+        )
         return soft_target_info_nce(
             batch.image_features,
             batch.text_features,

@@ -4,9 +4,7 @@ A side whose tower does not learn gives its frozen vectors, so only its head (wh
 """
 
 import copy
-import hashlib
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -37,7 +35,7 @@ _CHUNK = 64  # images or texts in one pass without gradient
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sources:
-    """What the sides of a model read for one set of pairs: frozen vectors, or the photos and tokens themselves."""
+    """What the sides of a model read for one set of pairs: frozen vectors, or photos and tokens."""
 
     image_of_text: Int[Tensor, " m"]
     images: Float[Tensor, "n d"] | Photos
@@ -86,13 +84,14 @@ class PairModel(nn.Module):
         EncoderError: a tower shall learn and cannot.
     """
 
-    def __init__(
-        self, encoder: Encoder, recipe: PairRecipe, *, scale: float, bias: float, seed: int
-    ) -> None:
+    def __init__(self, encoder: Encoder, recipe: PairRecipe, *, scale: float, bias: float, seed: int) -> None:
         super().__init__()
         self.recipe = recipe
-        self.encoder: Any = copy.deepcopy(trainable(encoder)) if recipe.towers else encoder
-        self.towers: nn.Module | None = self.encoder.module if recipe.towers else None
+        self.encoder: Any = encoder
+        self.towers: nn.Module | None = None
+        if recipe.towers:
+            self.encoder = copy.deepcopy(trainable(encoder))
+            self.towers = self.encoder.module
         self.learned: dict[str, tuple[str, ...]] = {}
         for tower in recipe.towers:
             if tower == "image":
@@ -145,9 +144,7 @@ class PairModel(nn.Module):
         """What `Photos` are to keep: rows behind a frozen embedding, or None for pixels."""
         if self.recipe.embedding != "frozen":
             return None
-        return lambda pixels: image_prefix(
-            image_tower_of(self.encoder), on_device(self.encoder, pixels)
-        )
+        return lambda pixels: image_prefix(image_tower_of(self.encoder), on_device(self.encoder, pixels))
 
     def sources(self, rows: PairRows, *, workers: int = 2, capacity: int = 2**31) -> Sources:
         """What the sides read of these pairs.
@@ -215,7 +212,9 @@ class PairModel(nn.Module):
         """All photos and all captions, on the CPU, without dropout."""
         self.eval()
         try:
-            images = [self.image_features(sources, part, heads=heads).cpu() for part in _parts(sources.images)]
+            images = [
+                self.image_features(sources, part, heads=heads).cpu() for part in _parts(sources.images)
+            ]
             texts = [self.text_features(sources, part, heads=heads).cpu() for part in _parts(sources.texts)]
         finally:
             self.towers_eval()
@@ -241,30 +240,23 @@ class PairModel(nn.Module):
                 found[side] = weights
         return found
 
-    def tuned(self, base: Encoder) -> Encoder:
-        """An encoder that says what the model says now; the base is copied."""
-        weights, heads = self.changed_weights(), self.changed_heads()
-        module = load("encoder", "tuned")
-        encoder: Encoder = module.apply(
-            copy.deepcopy(base),
+    def tuned(self, base: Encoder, logit_scale: float) -> Encoder:
+        """An encoder that says what the model says now; the base is copied where weights of it changed."""
+        weights = self.changed_weights()
+        encoder: Encoder = load("encoder", "tuned").apply(
+            copy.deepcopy(base) if weights else base,
             weights=weights,
-            heads=heads,
-            logit_scale=float(self.logit_scale.detach()),
-            digest=_digest(weights, heads),
+            heads=self.changed_heads(),
+            logit_scale=logit_scale,
         )
         return encoder
 
 
 def _parts(values: Tensor | Photos | Tokens) -> list[Int[Tensor, " b"]]:
-    return list(torch.arange(len(values)).split(_CHUNK))
+    return list(torch.split(torch.arange(len(values)), _CHUNK))
 
 
 def _there(features: Tensor | None, what: str) -> Tensor:
     if features is None:
         raise EncoderError(f"vectors of the {what} are needed, and the pairs were read without them.")
     return features
-
-
-def _digest(weights: Mapping[str, Tensor], heads: Mapping[str, Mapping[str, Tensor]]) -> str:
-    digest = hashlib.sha256()
-    return digest.hexdigest()

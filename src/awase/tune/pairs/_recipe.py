@@ -20,13 +20,13 @@ class PairRecipe:
 
     Args:
         objective: with its own settings.
-        parts: what learns: `heads` behind both towers, the `image` tower, the `text` tower, in any combination.
-            A tower that does not learn is run once, before training.
+        parts: what learns: `heads` behind both towers, the `image` tower, the `text` tower, in any
+            combination. A tower that does not learn is run once, before training.
         epochs: passes over the training pairs; not read where `steps` is given.
         steps: optimiser steps.
         batch_size: pairs that are told apart at once, over all devices.
-        chunk: pairs in one pass through the towers, where a whole batch does not fit into memory; the gradient is
-            that of the whole batch. None for no chunks.
+        chunk: pairs in one pass through the towers, where a whole batch does not fit into memory; the
+            gradient is that of the whole batch. None for no chunks.
         rate: of AdamW for the towers; None for 1e-5.
         head_rate: for the heads; None for 1e-3.
         weight_decay: of AdamW, on weights with two axes or more.

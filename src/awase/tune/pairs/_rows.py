@@ -1,6 +1,7 @@
-"""Pairs of a data set, sorted out for training: each photo once, who belongs to whom, and what is the same thing.
+"""Pairs of a data set, sorted out for training: each photo once, who belongs to whom, what is the same thing.
 
-Rows that cannot be read are set aside with their error codes. Equal bytes are one photo, whatever their names.
+Rows that cannot be read are set aside with their error codes. Equal bytes are one photo, whatever their
+names.
 """
 
 from collections import Counter
@@ -64,7 +65,8 @@ class PairRows:
             if by == "label":
                 if pair.label is None:
                     raise DataError(
-                        f"pair {pair.id} has no label to group by; give the data a column label, or group by image."
+                        f"pair {pair.id} has no label to group by; give the data a column label, or group by "
+                        "image."
                     )
                 keys.append(("label", pair.label))
             elif by == "caption":

@@ -16,7 +16,7 @@ _CHUNK = 1024  # captions in one call of the tokenizer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """Token ids of many captions, padded to one length; character ranges are not kept, training reads none."""
+    """Token ids of many captions, padded to one length; character ranges are not kept."""
 
     ids: Int[Tensor, "m n"]
     mask: Bool[Tensor, "m n"]

@@ -1,0 +1,1 @@
+"""The parts of the small encoder that is trained from nothing."""

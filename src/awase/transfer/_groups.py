@@ -1,0 +1,94 @@
+"""What the pairs of a data set share, and an order of them that does not depend on how they came.
+
+Random draws and bootstraps go by the sorted names of the images, so that another order of the rows changes no
+number.
+"""
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from awase.functional.splits import class_index
+from awase.types import PairFeatures
+
+
+def label_groups(pairs: PairFeatures) -> Int[Tensor, " n"] | None:
+    """The class of each image as a number; None where classes are unknown, or all images have the same.
+
+    Example:
+        >>> import torch
+        >>> one = torch.eye(2)
+        >>> label_groups(PairFeatures(one, one, torch.arange(2), ("a", "b"), labels=("dog", "cat")))
+        tensor([1, 0])
+    """
+    if pairs.labels is None or len(set(pairs.labels)) < 2:
+        return None
+    return class_index(pairs.labels, sorted(set(pairs.labels)))
+
+
+def are_prompted(pairs: PairFeatures) -> bool:
+    """Whether the texts are prompts of the classes: all those of one class are the same vector.
+
+    Then a text of the same class is no caption of another image, and only margins between classes mean anything.
+
+    Example:
+        >>> import torch
+        >>> u = torch.eye(3)
+        >>> texts = u[[0, 0, 1]]
+        >>> are_prompted(PairFeatures(u, texts, torch.arange(3), ("a", "b", "c"), labels=("x", "x", "y")))
+        True
+    """
+    groups = label_groups(pairs)
+    if groups is None:
+        return False
+    of_text = groups[pairs.image_of_text]
+    if len(of_text.unique()) == len(of_text):  # type: ignore[no-untyped-call]
+        return False  # one text a class: captions as much as prompts
+    first = torch.full((int(groups.max()) + 1,), len(of_text)).scatter_reduce(
+        0, of_text, torch.arange(len(of_text)), "amin"
+    )
+    representative = first[of_text]
+    return all(
+        bool((pairs.text_features[rows] == pairs.text_features[representative[rows]]).all())
+        for rows in torch.split(torch.arange(len(of_text)), 65_536)
+    )
+
+
+def image_ranks(pairs: PairFeatures) -> Int[Tensor, " n"]:
+    """The place of each image among the sorted names.
+
+    Example:
+        >>> import torch
+        >>> u = torch.eye(3)
+        >>> image_ranks(PairFeatures(u, u, torch.arange(3), ("b", "c", "a")))
+        tensor([1, 2, 0])
+    """
+    ranks = torch.empty(len(pairs), dtype=torch.long)
+    ranks[sorted(range(len(pairs)), key=pairs.images.__getitem__)] = torch.arange(len(pairs))
+    return ranks
+
+
+def texts_of_images(pairs: PairFeatures) -> list[list[int]]:
+    """Rows of the texts of each image, images by rank; texts by caption, those without one by similarity.
+
+    Example:
+        >>> import torch
+        >>> u = torch.eye(2)
+        >>> texts_of_images(PairFeatures(u, u[[1, 0, 1]], torch.tensor([1, 0, 1]), ("b", "a")))
+        [[0, 2], [1]]
+    """
+    owner = pairs.image_of_text
+    cosine = torch.cat(
+        [
+            (pairs.image_features[owner[rows]].float() * pairs.text_features[rows].float()).sum(dim=1)
+            for rows in torch.split(torch.arange(len(owner)), 65_536)
+        ]
+    ).tolist()
+    ranks = image_ranks(pairs)[owner].tolist()
+    found: list[list[int]] = [[] for _ in range(len(pairs))]
+    captions = pairs.captions
+    # five digits: more would let rounding decide
+    key = [("" if captions is None else captions[row], round(cosine[row], 5)) for row in range(len(owner))]
+    for row in sorted(range(len(owner)), key=key.__getitem__):
+        found[ranks[row]].append(row)
+    return found
