@@ -7,16 +7,18 @@ Scenes are found by drawing until one shows what a row asks for, so the sheet sh
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from PIL import Image
+from torch import Tensor
 
-from awase.data._parts.scenes import Part
-from awase.data.parts import DEFECTS, VALUES, World
+from awase.data.parts import VALUES, Scene, World
 
 _ROOT = Path(__file__).resolve().parent.parent
 _GAP, _COLUMNS, _SEARCHED = 3, 12, 6000
+_SIZES = ("large", "medium", "small")
 
 
 def main() -> None:
@@ -27,9 +29,9 @@ def main() -> None:
     arguments = parser.parse_args()
     alone = World(seed=1, size=arguments.size, objects=(1, 1), textures=("plain",))
     rows = [
-        *(_found(alone, _has("shape", VALUES["shape"], size)) for size in ("large", "medium", "small")),
-        _found(World(seed=2, size=arguments.size, objects=(1, 1)), _looks()),
-        _found(World(seed=3, size=arguments.size, objects=(1, 1), defects=1.0), _damaged()),
+        *(_found(alone, [Wish(shape=shape, size=size) for shape in VALUES["shape"]]) for size in _SIZES),
+        _found(World(seed=2, size=arguments.size, objects=(1, 1)), _LOOKS),
+        _found(World(seed=3, size=arguments.size, objects=(1, 1), defects=1.0), _DAMAGED),
         World(seed=4, size=arguments.size, objects=(2, 3)).batch(range(_COLUMNS)),
         World(seed=5, size=arguments.size).batch(range(_COLUMNS)),
     ]
@@ -42,35 +44,41 @@ def main() -> None:
     sheet.save(arguments.output, optimize=True)
 
 
-Wanted = Callable[[Part, str], bool]
+@dataclass(frozen=True)
+class Wish:
+    """What the only part of a scene is to be like; what is None may be anything."""
+
+    shape: str | None = None
+    size: str | None = None
+    texture: str | None = None
+    background: str | None = None
+    defect: str | None = None
+
+    def is_met_by(self, scene: Scene) -> bool:
+        """Whether the scene shows it."""
+        wanted = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return all(value is None or scene.value(name) == value for name, value in wanted)
 
 
-def _has(attribute: str, values: tuple[str, ...], size: str) -> list[Wanted]:
-    return [lambda part, _, v=value: (getattr(part, attribute), part.size) == (v, size) for value in values]
+_LOOKS = [
+    Wish(size="large", background=b, texture=t) for b in VALUES["background"] for t in ("striped", "dotted")
+]
+_DAMAGED = [
+    *(
+        Wish(size="large", defect="scratch", shape=s)
+        for s in ("bolt", "nut", "washer", "star", "square", "crescent")
+    ),
+    *[Wish(size="large", defect="missing tooth")] * 2,
+    *(Wish(size="large", defect="bent", shape=s) for s in ("bolt", "cross", "arrow", "T-piece")),
+]
 
 
-def _looks() -> list[Wanted]:
-    """Striped and dotted parts, on each background."""
-    return [
-        lambda part, background, b=name, t=texture: (background, part.texture) == (b, t) and part.size != "small"
-        for name in VALUES["background"]
-        for texture in ("striped", "dotted")
-    ]
-
-
-def _damaged() -> list[Wanted]:
-    kinds = [(DEFECTS[0], shape) for shape in ("bolt", "nut", "washer", "triangle", "square", "crescent")]
-    kinds += [(DEFECTS[1], "gear")] * 2 + [(DEFECTS[2], shape) for shape in ("bolt", "cross", "arrow", "T-piece")]
-    return [lambda part, _, k=kind: (part.defect, part.shape) == k and part.size != "small" for kind in kinds]
-
-
-def _found(world: World, wanted: list[Wanted]) -> object:
+def _found(world: World, wishes: Sequence[Wish]) -> Tensor:
     """The first scene for each wish, none twice."""
     scenes = world.scenes(range(_SEARCHED))
     chosen: list[int] = []
-    for wish in wanted:
-        fits = (s.index for s in scenes if wish(s.parts[0], s.background) and s.index not in chosen)
-        chosen.append(next(fits))
+    for wish in wishes:
+        chosen.append(next(s.index for s in scenes if s.index not in chosen and wish.is_met_by(s)))
     return world.batch(chosen)
 
 

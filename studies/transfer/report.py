@@ -96,7 +96,9 @@ def shown(values: Sequence[float], digits: int, *, signed: bool = False) -> str:
     if mean is None:
         return "–"
     text = f"{mean:{sign}.{digits}f}"
-    return text if low is None or high is None else f"{text} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    return (
+        text if low is None or high is None else f"{text} [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]"
+    )
 
 
 def differences(records: Sequence[Record], base: Sequence[Record], name: str) -> list[float]:
@@ -253,7 +255,9 @@ def page(world: str, records: Sequence[Record], rates: Record, batch_size: int) 
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=Path, required=True)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--world", choices=tuple(COLUMNS), nargs="+", default=list(COLUMNS))

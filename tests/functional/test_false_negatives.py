@@ -14,7 +14,6 @@ from awase.functional.false_negatives import (
     any_false_negative,
     batch_loss_floor,
     expected_false_negatives,
-    false_negative_curve,
     frequencies,
     loss_floor,
     measured_false_negatives,
@@ -124,17 +123,6 @@ def test_info_nce_of_perfect_features_sinks_to_log_m_and_no_lower(m: int) -> Non
     assert losses[-1] == pytest.approx(math.log(m), rel=1e-12)
     several = multi_positive_info_nce(features, features, logit_scale=50.0, groups=groups)
     assert float(several) == pytest.approx(0, abs=1e-12)
-
-
-def test_curves_are_the_three_functions() -> None:
-    p = torch.tensor([0.5, 0.3, 0.2])
-    found = false_negative_curve(p, [1, 4, 16])
-    assert (found.expected[0], found.any[0], found.floor[0]) == (0.0, 0.0, 0.0)
-    assert found.batch_sizes == (1, 4, 16)
-    assert found.floor[2] == loss_floor(p, 16)
-    assert found.any[1] == any_false_negative(p, 4)
-    for values in (found.expected, found.any, found.floor):
-        assert list(values) == sorted(values)
 
 
 def test_weights_stand_for_how_often_an_anchor_occurs() -> None:

@@ -4,13 +4,13 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from awase.cli._class_names import names_of, read_class_names
+from awase.cli._class_tables import class_sections, class_table, confusion_matrix, confusion_table
 from awase.cli._criteria import all_met, read_criteria
 from awase.cli._encoders import open_encoder
 from awase.cli._ood_images import Read, dataset_of, encode, in_splits, require_labels
@@ -19,24 +19,20 @@ from awase.cli._transfer_output import show_measurement, write_measurement
 from awase.cli.transfer_classify import Options
 from awase.engine.leaks import refuse_overlap
 from awase.errors import DataError, LeakError
-from awase.functional.calibration import Temperature, fit_temperature
+from awase.functional.calibration import fit_temperature
 from awase.functional.splits import class_index
 from awase.protocols import Encoder
-from awase.report.matrix_figure import Matrix
-from awase.report.measurement import CardTable, written
 from awase.report.transfer_wording import phrase
-from awase.transfer._answers import Answers, answer
+from awase.transfer._answers import answer
 from awase.transfer._calibration_split import keep_for_calibration
 from awase.transfer._class_rows import class_rows
 from awase.transfer._class_vectors import class_vectors
-from awase.transfer._classify import ClassFigure, Classification, Settings, classification
+from awase.transfer._classify import Classification, Settings, classification
 from awase.transfer._templates import Prompts, prompts_of
 from awase.types import BadRow, Features, LabelledImage, Language
 
 _TESTS = ("test", "val", "valid", "validation", "dev")
 _MOST_TO_FIT = 5000  # images behind one number; more would only take time
-_MOST_MIXED = 15  # lines of the card's table of mistakes
-_MOST_CELLS = 200  # classes, above which a picture of the confusion shows nothing
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,8 @@ def run(options: Options) -> int:
     labels = require_labels(rows, options.data)
     if len(labels) < 2:
         raise DataError(
-            f"{options.data} has one class, {labels[0]!r}: zero-shot tells classes apart and needs two or more."
+            f"{options.data} has one class, {labels[0]!r}: zero-shot tells classes apart and needs two or "
+            "more."
         )
     split = _test_split(rows, options)
     encoder = open_encoder(
@@ -98,7 +95,10 @@ def run(options: Options) -> int:
         fitted=fitted,
         n_calibration=0 if sides.fit is None else len(sides.fit),
     )
-    _write(options, found, sides, _Model(encoder, prompts, labels, names), said, after, split, started)
+    table = class_rows(sides.test, said, labels, after=after, bad=sides.bad)
+    data = {"split": split, "fingerprint": dataset.fingerprint()}
+    provenance = _provenance(options, sides, _Model(encoder, prompts, labels), data)
+    _write(options, found, table, sides, {**provenance, "seconds": round(time.monotonic() - started, 3)})
     if not all_met(criteria, {estimate.name: estimate.value for estimate in found.estimates}):
         return 1
     return 3 if sides.bad else 0
@@ -106,20 +106,19 @@ def run(options: Options) -> int:
 
 @dataclass(frozen=True)
 class _Model:
-    """What classified: an encoder, the classes as the data writes them, and how they were read."""
+    """What classified."""
 
     encoder: Encoder
     prompts: Prompts
     labels: tuple[str, ...]
-    names: tuple[str, ...]
 
 
 def _names(labels: Sequence[str], given: dict[str, str], prompts: Prompts) -> tuple[str, ...]:
-    """Names as they are read; wordings that were chosen with the prompts go first, and then nothing doubles."""
+    """Names as they are read, for classes without a wording that was chosen with the prompts."""
     if prompts.wordings and not set(prompts.wordings) & set(labels):
         raise DataError(
-            f"the prompts were made for the classes {', '.join(list(prompts.wordings)[:5])}, and the data has "
-            "none of these."
+            f"the prompts were made for the classes {', '.join(list(prompts.wordings)[:5])}, and the data "
+            "has none of these."
         )
     with warnings.catch_warnings():
         if prompts.wordings:
@@ -146,7 +145,7 @@ def _test_split(rows: Sequence[LabelledImage | BadRow], options: Options) -> str
         )
     if split == fit:
         raise LeakError(
-            f"--calibrate-split {fit!r} is the split that is measured on; a temperature is fitted on other images."
+            f"--calibrate-split {fit!r} is the split that is measured on; fit the temperature on another one."
         )
     return split
 
@@ -171,52 +170,75 @@ def _read(
 
 def _to_fit(encoder: Encoder, rows: Sequence[LabelledImage | BadRow], options: Options) -> Read:
     """Vectors of the calibration split, or of as many of its images as one number needs."""
-    there = [
-        row for row in rows if isinstance(row, LabelledImage) and row.split == options.calibrate_split
-    ]
+    there = [row for row in rows if isinstance(row, LabelledImage) and row.split == options.calibrate_split]
     step = max(1, -(-len(there) // _MOST_TO_FIT))  # evenly through the classes, which stand one after another
     return encode(encoder, there[::step], options, what=f"--calibrate-split {options.calibrate_split}")
 
 
 def _write(
-    options: Options,
-    found: Classification,
-    sides: _Sides,
-    model: _Model,
-    said: Answers,
-    after: Answers | None,
-    split: str | None,
-    started: float,
+    options: Options, found: Classification, rows: pa.Table, sides: _Sides, provenance: dict[str, Any]
 ) -> None:
     language: Language = options.lang.value
-    rows = class_rows(sides.test, said, model.labels, after=after, bad=sides.bad)
+    labels = [one.label for one in found.classes]
     notes = list(found.notes)
     if sides.fit is None:
-        notes.append("No temperature was fitted: --calibrate-split or --calibrate-share says on which images.")
+        notes.append(
+            "No temperature was fitted: --calibrate-split or --calibrate-share says on which images."
+        )
     if sides.bad:
         codes = ", ".join(f"{code} {n}" for code, n in Counter(row.error_code for row in sides.bad).items())
         notes.append(f"Images that could not be read and count for nothing: {len(sides.bad)} ({codes}).")
-    written_files = write_measurement(
+    written = write_measurement(
         options.output,
         title=phrase("classify_title", language),
         estimates=found.estimates,
         charts=found.charts,
-        matrices=_matrices(found, model.labels),
+        matrices=confusion_matrix(found.confusion, labels),
         notes=notes,
-        provenance=_provenance(options, sides, model, split),
-        details={
-            "class_names": dict(zip(model.labels, model.names, strict=True)),
-            "classes": [asdict(one) for one in found.classes],
-            "seconds": round(time.monotonic() - started, 3),
-        },
+        provenance=provenance,
+        details={"class_figures": [asdict(one) for one in found.classes]},
         language=language,
-        tables=(("rows", rows), ("classes", _class_table(found.classes)), ("confusion", _pairs(found, model))),
-        sections=_sections(found, model.labels, language),
+        tables=(
+            ("rows", rows),
+            ("classes", class_table(found.classes)),
+            ("confusion", confusion_table(found.confusion, labels)),
+        ),
+        sections=class_sections(found.classes, found.confusion, language),
     )
     show_measurement(
-        written_files,
-        options.output,
-        estimates=found.estimates,
-        json_only=options.json,
-        quiet=options.quiet,
+        written, options.output, estimates=found.estimates, json_only=options.json, quiet=options.quiet
     )
+
+
+def _provenance(options: Options, sides: _Sides, model: _Model, data: dict[str, Any]) -> dict[str, Any]:
+    """What repeats it."""
+    spec, prompts = model.encoder.spec, model.prompts
+    weights: dict[str, Any] = {"weights": prompts.weights} if prompts.weights is not None else {}
+    return {
+        "verb": "transfer classify",
+        "encoder": {
+            **asdict(spec),
+            "fingerprint": spec.fingerprint,
+            "logit_scale": model.encoder.logit_scale,
+        },
+        "data": {
+            "source": options.data,
+            "images": options.images,
+            **data,
+            "n": len(sides.test),
+            "failed": len(sides.bad),
+            "classes": len(model.labels),
+        },
+        "calibration": {
+            "split": options.calibrate_split,
+            "share": options.calibrate_share,
+            "n": 0 if sides.fit is None else len(sides.fit),
+        },
+        "prompts": {"templates": prompts.templates, **weights, "per_class": len(prompts.class_weights)},
+        "settings": {
+            "bins": options.bins,
+            "binning": options.binning,
+            "replicates": options.replicates,
+            "seed": options.seed,
+        },
+    }

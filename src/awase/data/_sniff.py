@@ -15,6 +15,7 @@ from awase.images import SUFFIXES
 
 HUB = "hf:"
 METADATA = ("metadata.csv", "metadata.jsonl")
+PARTS = ".parts.json"
 _HEAD = 4096
 _LOOKED_AT = 10_000
 _BINARY = (
@@ -113,6 +114,8 @@ def _folder_reader(path: Path) -> str | None:
 
 
 def _file_reader(path: Path) -> str | None:
+    if path.name.lower().endswith(PARTS):
+        return "parts"
     head = _head(path)
     if path.suffix.lower() == ".tar" or is_tar(head) or path.name.lower().endswith((".tar.gz", ".tgz")):
         return "tar"

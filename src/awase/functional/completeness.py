@@ -161,18 +161,20 @@ def _violations(
             two = wide(texts[rows]) @ wide(images[owner[columns]]).T  # text i with image j
             highest = torch.maximum(one, two)
             is_cross = labels[rows][:, None] != labels[columns][None, :]
-            reached += _places((own[rows][:, None] - highest)[is_cross], edges)
+            reached += _places(own[rows][:, None] - highest, is_cross, edges)
             if other != start:  # the same two pairs with the other one as anchor
-                reached += _places((own[columns][None, :] - highest)[is_cross], edges)
+                reached += _places(own[columns][None, :] - highest, is_cross, edges)
     n_cross = int(reached.sum())
     # those that reach fewer than k + 1 edges violate edge k
     violating = reached.cumsum(dim=0)[:-1].double() / n_cross
     return tuple(violating.tolist()), n_cross
 
 
-def _places(margin: Tensor, edges: Tensor) -> Tensor:
-    place = torch.bucketize(margin.double(), edges, right=True)
-    return torch.bincount(place, minlength=len(edges) + 1)
+def _places(margin: Tensor, is_cross: Tensor, edges: Tensor) -> Tensor:
+    # what does not count goes into a place of its own: picking the rest out would copy it
+    place = torch.bucketize(margin, edges.to(margin.dtype), right=True, out_int32=True)
+    place.masked_fill_(~is_cross, len(edges) + 1)
+    return torch.bincount(place.flatten(), minlength=len(edges) + 2)[:-1]
 
 
 def _variance_within(

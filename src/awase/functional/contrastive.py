@@ -384,7 +384,8 @@ def sigmoid_loss(
 
         L = - 1/b sum_i sum_j log sigmoid(z_ij (s cos_ij + bias))
 
-    with z_ij = 1 for what belongs together and -1 else. There is one direction only: the sum over all i and j is symmetric.
+    with z_ij = 1 for what belongs together and -1 else. There is one direction only: the sum over all i and j
+    is symmetric.
 
     Args:
         image_features: unit vectors.

@@ -10,7 +10,6 @@ the same formulas with `weights`. `measured_false_negatives` counts in batches d
 """
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -193,36 +192,6 @@ def measured_false_negatives(
         counted += torch.stack([(times - 1).mean(), (times > 1).double().mean(), times.log().mean()]).cpu()
     expected, some, floor = (counted / n_batches).tolist()
     return Measured(expected, some, floor)
-
-
-class Curve(NamedTuple):
-    """Expected number, chance of at least one, and loss floor for each batch size."""
-
-    batch_sizes: tuple[int, ...]
-    expected: tuple[float, ...]
-    any: tuple[float, ...]
-    floor: tuple[float, ...]
-
-
-def false_negative_curve(
-    probabilities: Float[Tensor, " k"],
-    batch_sizes: Sequence[int],
-    *,
-    weights: Float[Tensor, " k"] | None = None,
-) -> Curve:
-    """The three figures over batch sizes; see the functions of their names.
-
-    Example:
-        >>> import torch
-        >>> false_negative_curve(torch.full((2,), 0.5), [1, 3]).expected
-        (0.0, 1.0)
-    """
-    return Curve(
-        tuple(batch_sizes),
-        tuple(expected_false_negatives(probabilities, size, weights=weights) for size in batch_sizes),
-        tuple(any_false_negative(probabilities, size, weights=weights) for size in batch_sizes),
-        tuple(loss_floor(probabilities, size, weights=weights) for size in batch_sizes),
-    )
 
 
 def _checked(probabilities: Tensor, batch_size: int, weights: Tensor | None) -> tuple[Tensor, Tensor]:

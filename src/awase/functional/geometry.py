@@ -142,16 +142,31 @@ def effective_rank(features: Float[Tensor, "n d"]) -> float:
         >>> round(effective_rank(torch.cat([torch.eye(3), -torch.eye(3)])), 6)
         3.0
     """
-    _require_rows(features, 2)
-    mean = _mean(features)
-    covariance = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
-    for start in range(0, len(features), _SIDE):
-        centred = features[start : start + _SIDE].double() - mean
-        covariance += centred.T @ centred
-    spectrum = torch.linalg.eigvalsh(covariance / len(features)).clamp(min=0)
+    spectrum = torch.linalg.eigvalsh(covariance(features)).clamp(min=0)
     if float(spectrum.sum()) < _NO_VARIANCE:
         return 0.0
     return math.exp(float(torch.special.entr(spectrum / spectrum.sum()).sum()))
+
+
+def covariance(features: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
+    """Mean of (u - mean)(u - mean)' over the vectors, in float64.
+
+    Raises:
+        DataError: fewer than two vectors.
+
+    Example:
+        >>> import torch
+        >>> covariance(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]))
+        tensor([[1., 0.],
+                [0., 0.]], dtype=torch.float64)
+    """
+    _require_rows(features, 2)
+    mean = _mean(features)
+    total = torch.zeros(features.shape[1], features.shape[1], dtype=torch.float64)
+    for start in range(0, len(features), _SIDE):
+        centred = features[start : start + _SIDE].double() - mean
+        total += centred.T @ centred
+    return total / len(features)
 
 
 def _uniformity_of_draw(

@@ -1,15 +1,16 @@
-"""Where the right items stand in the ranking of every query, both ways, in one pass over blocks of similarities.
+"""Where the right items stand in the ranking of every query, both ways, in one pass over blocks.
 
-A similarity is looked at once for both directions and forgotten: no similarity matrix, no sort. The similarity
-of each caption with its own image is computed first; then it is enough to count what lies above it. Items are
-ordered by similarity, the highest first, and of equal ones the lower index first; how many wrong items are
-exactly as similar as the right one is counted, because there the order says nothing.
+A similarity is looked at once for both directions and forgotten: no similarity matrix, no sort. The
+similarity of each text with its own image is computed first; then it is enough to count what lies above it.
+Items are ordered by similarity, the highest first, and of equal ones the lower index first; how many wrong
+items are exactly as similar as the right one is counted, because there the order says nothing.
 
 Half precision is widened block by block, so that features may lie in a mapped file; sums are in float32 or
-wider. Left out: several images a caption, approximate search.
+wider. Left out: several images a text, approximate search.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -92,7 +93,7 @@ def placements(
         tensor([0, 0, 1])
     """
     _require(image_features, text_features, image_of_text, block_size)
-    kind = _kind(image_features, text_features)
+    kind = wide_kind(image_features, text_features)
     own = _own_scores(image_features, text_features, image_of_text, kind, block_size)
     levels = _levels(own, image_of_text, len(image_features), every=every)
     image_first, text_first = _First(len(image_features), own), _First(len(text_features), own)
@@ -175,10 +176,10 @@ def _tiles(
         for columns in blocks(len(texts), block_size):
             wide_texts = texts[columns].to(kind)
             for part in blocks(len(wide_images), block_size):
-                yield rows.start + part.start, columns.start, _product(wide_images[part], wide_texts, buffer)
+                yield rows.start + part.start, columns.start, tile_of(wide_images[part], wide_texts, buffer)
 
 
-def _product(images: Tensor, texts: Tensor, buffer: Tensor | None = None) -> Tensor:
+def tile_of(images: Tensor, texts: Tensor, buffer: Tensor | None = None) -> Tensor:
     """Similarities of a few images with a few texts, each the same to the last bit whatever else is there."""
     b, c = len(images), len(texts)
     images, texts = _at_least(images), _at_least(texts)
@@ -200,8 +201,8 @@ def _own_scores(
     own = torch.empty(len(texts), dtype=kind, device=images.device)
     for part in blocks(len(order), min(block_size, 128)):
         rows = order[part]
-        owners, place = image_of_text[rows].unique(return_inverse=True)
-        similarity = _product(images[owners].to(kind), texts[rows].to(kind))
+        owners, place = torch.unique(image_of_text[rows], return_inverse=True)
+        similarity = tile_of(images[owners].to(kind), texts[rows].to(kind))
         own[rows] = similarity[place, torch.arange(len(rows), device=own.device)]
     return own
 
@@ -262,11 +263,11 @@ def blocks(n: int, size: int) -> Iterator[slice]:
         return
     parts = -(-n // size)
     ends = [n // parts * part + min(part, n % parts) for part in range(parts + 1)]
-    for start, end in zip(ends, ends[1:], strict=False):
+    for start, end in pairwise(ends):
         yield slice(start, end)
 
 
-def _kind(images: Tensor, texts: Tensor) -> torch.dtype:
+def wide_kind(images: Tensor, texts: Tensor) -> torch.dtype:
     return torch.promote_types(torch.promote_types(images.dtype, texts.dtype), torch.float32)
 
 

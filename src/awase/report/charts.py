@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 from awase.errors import DataError, MissingExtraError
@@ -79,6 +80,7 @@ def draw_chart(
     axes.set_xlabel(plain(x_label, 90))
     axes.set_ylabel(plain(y_label, 70))
     axes.set_title(plain(title, 90))
+    axes.set_axisbelow(True)
     axes.grid(alpha=0.25, axis="x" if _is_named_bars(chart) else "both")
     axes.spines[["top", "right"]].set_visible(False)
     write_figure(figure, path)
@@ -173,16 +175,18 @@ def _line(axes: Axes, line: Line, number: int, label: str) -> None:
 
 def _steps(axes: Axes, line: Line, number: int, label: str) -> None:
     colour = _COLOURS[number % len(_COLOURS)]
-    axes.step(
-        line.x,
-        line.y,
-        where="mid",
-        color=colour,
-        linestyle=_STROKES[number % len(_STROKES)],
-        linewidth=1.4,
-        label=label,
-    )
-    axes.fill_between(line.x, line.y, step="mid", color=colour, alpha=0.12, linewidth=0)
+    edges = _edges(line.x)
+    stroke = _STROKES[number % len(_STROKES)]
+    axes.stairs(line.y, edges, color=colour, linestyle=stroke, linewidth=1.4, label=label)
+    axes.stairs(line.y, edges, fill=True, color=colour, alpha=0.12, linewidth=0)
+
+
+def _edges(middles: Sequence[float]) -> list[float]:
+    """Limits of the steps whose middles these are; the outer ones reach as far out as in."""
+    if len(middles) == 1:
+        return [middles[0] - 0.5, middles[0] + 0.5]
+    inner = [(a + b) / 2 for a, b in pairwise(middles)]
+    return [2 * middles[0] - inner[0], *inner, 2 * middles[-1] - inner[-1]]
 
 
 def _points(axes: Axes, line: Line, number: int, label: str) -> None:
@@ -201,7 +205,7 @@ def _points(axes: Axes, line: Line, number: int, label: str) -> None:
 
 
 def _bars(axes: Axes, line: Line, number: int, label: str) -> None:
-    gap = min((b - a for a, b in zip(line.x, line.x[1:], strict=False)), default=1.0)
+    gap = min((b - a for a, b in pairwise(line.x)), default=1.0)
     axes.bar(
         line.x,
         line.y,

@@ -139,13 +139,13 @@ def _table(section: CardTable) -> str:
 
 
 def _flat(value: Mapping[str, Any], name: str = "") -> list[tuple[str, str]]:
-    """Nested mappings as (a.b, text); lists stay on one line and are cut where they are long."""
+    """Nested mappings as (a.b, text); long lists are cut, and what is empty is left out."""
     found: list[tuple[str, str]] = []
     for key, part in value.items():
         path = f"{name}.{key}" if name else str(key)
         if isinstance(part, Mapping):
             found += _flat(part, path)
-        else:
+        elif part not in (None, ""):
             text = ", ".join(map(str, part)) if isinstance(part, list | tuple) else str(part)
             found.append((path, text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"))
     return found

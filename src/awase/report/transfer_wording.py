@@ -24,11 +24,16 @@ class ChartWords(NamedTuple):
 Words = Mapping[Language, str]
 
 PHRASES: Final[dict[str, Words]] = {
+    "accuracy": {"en": "accuracy", "ja": "正解率"},
+    "class": {"en": "class", "ja": "クラス"},
     "classify_title": {"en": "Zero-shot classification", "ja": "ゼロショット分類"},
     "explain_title": {"en": "Why zero-shot works, or does not", "ja": "ゼロショットの成否の理由"},
     "files": {"en": "Files", "ja": "ファイル"},
     "figures": {"en": "Figures", "ja": "図"},
+    "images": {"en": "images", "ja": "枚数"},
     "interval": {"en": "95 % interval", "ja": "95 % 区間"},
+    "mistaken_for": {"en": "most often taken for", "ja": "最も多い誤答"},
+    "mixed_classes": {"en": "Classes that are mixed up most", "ja": "混同の多いクラス"},
     "measure": {"en": "figure", "ja": "指標"},
     "n": {"en": "n", "ja": "件数"},
     "no_value": {"en": "n/a", "ja": "なし"},
@@ -38,21 +43,217 @@ PHRASES: Final[dict[str, Words]] = {
     "prompts_title": {"en": "Prompt search", "ja": "プロンプトの探索"},
     "provenance": {"en": "How to repeat it", "ja": "再現に必要な情報"},
     "retrieve_title": {"en": "Retrieval between photos and captions", "ja": "画像とキャプションの相互検索"},
+    "share": {"en": "share of the class", "ja": "クラス内の割合"},
+    "taken_for": {"en": "taken for", "ja": "誤答"},
     "to": {"en": "to", "ja": "〜"},
     "value": {"en": "value", "ja": "値"},
+    "worst_classes": {"en": "Classes with the lowest accuracy", "ja": "正解率の低いクラス"},
+    "pairs_title": {"en": "Model trained on photos and captions", "ja": "画像とキャプションで学習したモデル"},
 }
 """Headings of every card."""
 
-ESTIMATES: Final[dict[str, Words]] = {}
+ESTIMATES: Final[dict[str, Words]] = {
+    "brier": {
+        "en": "Brier score (0 is best, 2 worst)",
+        "ja": "ブライアスコア（0 が最良、2 が最悪）",
+    },
+    "brier_after": {
+        "en": "Brier score after temperature scaling",
+        "ja": "温度調整後のブライアスコア",
+    },
+    "ece": {
+        "en": "Calibration error (ECE): how far confidence and accuracy lie apart",
+        "ja": "較正誤差（ECE）：確信度と正解率のずれ",
+    },
+    "ece_after": {
+        "en": "Calibration error after temperature scaling",
+        "ja": "温度調整後の較正誤差（ECE）",
+    },
+    "ece_floor": {
+        "en": "Calibration error that chance alone would show",
+        "ja": "完全に較正されていても偶然生じる較正誤差",
+    },
+    "ece_floor_after": {
+        "en": "Calibration error that chance alone would show, after temperature scaling",
+        "ja": "完全に較正されていても偶然生じる較正誤差（温度調整後）",
+    },
+    "fitted_temperature": {
+        "en": "Temperature that makes the labels most likely",
+        "ja": "正解の尤度を最大にする温度",
+    },
+    "mean_class_accuracy": {
+        "en": "Accuracy, each class counting alike",
+        "ja": "クラスごとの正解率の平均",
+    },
+    "mean_confidence": {
+        "en": "How sure the model is of its answer, on average",
+        "ja": "回答の確信度の平均",
+    },
+    "mean_confidence_after": {
+        "en": "How sure the model is of its answer after temperature scaling",
+        "ja": "温度調整後の確信度の平均",
+    },
+    "nll": {
+        "en": "Loss: mean negative log-likelihood of the true class",
+        "ja": "損失：正解クラスの負の対数尤度の平均",
+    },
+    "nll_after": {
+        "en": "Loss after temperature scaling",
+        "ja": "温度調整後の損失",
+    },
+    "top_1_accuracy": {
+        "en": "Accuracy: right at the first guess",
+        "ja": "正解率（最初の回答が正しい割合）",
+    },
+    "top_{}_accuracy": {
+        "en": "Right among the first {0} guesses",
+        "ja": "上位 {0} 件に正解が含まれる割合",
+    },
+    "top_{}_error_bound": {
+        "en": "What the loss allows at most: share of images whose class is not among the first {0}",
+        "ja": "損失から導かれる誤り率の上限（上位 {0} 件に正解がない割合）",
+    },
+}
 """What each number means, as a reader who knows no jargon would say it; `{}` stands for a number."""
 
-CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {}
+CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
+    "class_accuracy": {
+        "en": ChartWords(
+            "Accuracy by class",
+            "class",
+            "share of the class's images that are right",
+            "The lowest first; lines are 95 % intervals (Wilson). Of many classes the 20 lowest and the "
+            "20 highest are shown.",
+        ),
+        "ja": ChartWords(
+            "クラス別の正解率",
+            "クラス",
+            "そのクラスの画像のうち正解した割合",
+            "低い順です。線は 95 % 区間（ウィルソン）です。クラスが多いときは低い 20 個と高い 20 個を示します。",
+        ),
+    },
+    "confidence": {
+        "en": ChartWords(
+            "How sure the model is, when right and when wrong",
+            "confidence (probability of the answer)",
+            "images",
+            "The less the two overlap, the better a threshold on confidence keeps wrong answers out.",
+        ),
+        "ja": ChartWords(
+            "正解と誤答での確信度",
+            "確信度（回答の確率）",
+            "画像数",
+            "二つの重なりが小さいほど、確信度のしきい値で誤答をよく除けます。",
+        ),
+    },
+    "confusion": {
+        "en": ChartWords(
+            "Which class is taken for which",
+            "answer",
+            "true class",
+            "Share of each class's images by answer: rows sum to 1, and the diagonal is right.",
+        ),
+        "ja": ChartWords(
+            "クラスの混同",
+            "回答",
+            "正解のクラス",
+            "各クラスの画像がどのクラスと答えられたかの割合です。行の和は 1 で、対角線が正解です。",
+        ),
+    },
+    "reliability": {
+        "en": ChartWords(
+            "Does confidence mean what it says?",
+            "confidence (probability of the answer)",
+            "accuracy",
+            "On the diagonal it does. Below it the model is surer than it should be, above it less sure. "
+            "Lines are 95 % intervals.",
+        ),
+        "ja": ChartWords(
+            "確信度は信頼できるか",
+            "確信度（回答の確率）",
+            "正解率",
+            "対角線上にあれば信頼できます。下なら自信過剰、上なら自信不足です。線は 95 % 区間です。",
+        ),
+    },
+    "dev_recall": {
+        "en": ChartWords(
+            "Retrieval on the dev pairs while training",
+            "step",
+            "recall at 1",
+            "Higher is better. A curve that falls again says that training went on for too long.",
+        ),
+        "ja": ChartWords(
+            "学習中の開発データでの検索性能",
+            "ステップ",
+            "1位の再現率",
+            "高いほど良い。途中から下がる場合は学習のしすぎを示す。",
+        ),
+    },
+    "training_loss": {
+        "en": ChartWords(
+            "Loss while training",
+            "step",
+            "loss (nats)",
+            "Lower is better, on the pairs that were learned from.",
+        ),
+        "ja": ChartWords(
+            "学習中の損失", "ステップ", "損失（nats）", "低いほど良い。学習に使ったペアでの値。"
+        ),
+    },
+}
 """Each figure by the name of its chart."""
 
-LABELS: Final[dict[str, Words]] = {}
+LABELS: Final[dict[str, Words]] = {
+    "after_fit": {"en": "after temperature scaling", "ja": "温度調整後"},
+    "as_it_came": {"en": "as the model came", "ja": "調整前のモデル"},
+    "right_answers": {"en": "right answers", "ja": "正解"},
+    "wrong_answers": {"en": "wrong answers", "ja": "誤答"},
+    "kept step": {"en": "kept step", "ja": "採用したステップ"},
+    "loss": {"en": "loss", "ja": "損失"},
+}
 """Lines and marks of figures."""
 
-NOTES: Final[dict[str, str]] = {}
+NOTES: Final[dict[str, str]] = {
+    "Classes with fewer than {least} images, whose accuracy is rough: {n}.": (
+        "画像が {least} 枚未満で正解率が粗いクラス：{n} 個。"
+    ),
+    "Classes without a test image, which can still be answered: {n}.": (
+        "評価画像がないものの、回答にはなり得るクラス：{n} 個。"
+    ),
+    "Figures were not drawn: {why}": "図は作成していません：{why}",
+    "Guessing among the {k} classes would be right in {share} % of the cases.": (
+        "{k} クラスから当てずっぽうに選んだ場合の正解率は {share} % です。"
+    ),
+    "Images that could not be read and count for nothing: {n} ({codes}).": (
+        "読めずに集計から除いた画像：{n} 枚（{codes}）。"
+    ),
+    "No temperature was fitted: --calibrate-split or --calibrate-share says on which images.": (
+        "温度調整は行っていません。--calibrate-split または --calibrate-share で調整用の画像を指定できます。"
+    ),
+    "The calibration error is about what chance alone would show on so few images.": (
+        "較正誤差は、この枚数で偶然生じる大きさと同程度です。"
+    ),
+    "The fitted temperature is at the limit of the search: scaling is no cure here.": (
+        "温度が探索範囲の端に達しました。この場合、温度調整では改善できません。"
+    ),
+    "The model is right in {right} % of the cases and on average {sure} % sure.": (
+        "モデルの正解率は {right} %、確信度の平均は {sure} % です。"
+    ),
+    "Top-{k} accuracy is left out: there are {n} classes.": "クラスが {n} 個のため、top-{k} は省きました。",
+    "No dev pairs were named, so nothing says what training has changed; see --dev-split.": (
+        "開発データの指定がないため、学習による変化は測っていない（--dev-split を参照）。"
+    ),
+    "The dev pairs chose step {step} of {steps}, so their figures flatter it; measure on test pairs.": (
+        "開発データで {steps} ステップ中の {step} ステップ目を選んだため、その数値は甘めに出る。"
+        "テストデータで測ること。"
+    ),
+    "The dev pairs chose nothing: the weights are those of the last step.": (
+        "開発データは何の選択にも使っていない。重みは最後のステップのもの。"
+    ),
+    "The weights belong to this base alone, which is named by its hash.": (
+        "重みはこの元モデル専用で、元モデルはハッシュで特定される。"
+    ),
+}
 """A note in English, with `{name}` where it differs from run to run, and the same in Japanese."""
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")

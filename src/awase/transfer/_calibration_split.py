@@ -5,6 +5,7 @@ import hashlib
 from awase.errors import DataError
 from awase.types import Features
 
+
 def keep_for_calibration(
     images: Features, *, share: float | int, seed: int = 0
 ) -> tuple[list[int], list[int]]:

@@ -1,9 +1,9 @@
 """Prompts for a task, chosen on a few labelled images: wordings first, then templates and their weights.
 
-Several searches are compared on folds of the selection images, each with its own choices made inside the rest
-of a fold, beside the prompts as they would be without any search (`baseline`). The best is then run on all
-selection images; of equal ones the earlier is taken, the baseline first. None of this says how much is gained:
-that takes images which had no say, and is done by `awase.transfer._gain`.
+Several searches are compared on folds of the selection images, beside the prompts as they would be without
+any search (`baseline`); what a search chooses by itself is chosen inside the rest of a fold. The best is then
+run on all selection images; of equal ones the earlier is taken, the baseline first. None of this says how
+much is gained: that takes images which had no say, and is done by `awase.transfer._gain`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from awase.transfer._templates import Prompts
 from awase.transfer._wordings import Wording, averaged, choose_wordings
 
 BASELINE = "baseline"
-_NEGLIGIBLE = 1e-3  # of the largest weight: such templates are left out of what is written
+_NEGLIGIBLE = 1e-2  # of the largest weight: such templates are left out of what is written
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Candidates:
     labels: tuple[str, ...]
     wordings: tuple[tuple[str, ...], ...]
     templates: tuple[str, ...]
-    vectors: tuple[Float[Tensor, "w t d"], ...]
+    vectors: tuple[Float[Tensor, "_ t d"], ...]
     baseline: Prompts
     baseline_features: Float[Tensor, "k b d"]
 
@@ -220,9 +220,7 @@ def _vectors(task: PromptTask, weights: Float[Tensor, "..."]) -> Float[Tensor, "
     return mixture(task.prompt_features, weights)
 
 
-def _written(
-    found: Candidates, wording: Wording, result: Found
-) -> tuple[Prompts, Float[Tensor, "..."]]:
+def _written(found: Candidates, wording: Wording, result: Found) -> tuple[Prompts, Float[Tensor, "..."]]:
     """The prompts as they are written, and weights that say the same of all templates."""
     weights = result.weights.double()
     weights = convex(weights * (weights >= _NEGLIGIBLE * weights.max(dim=-1, keepdim=True).values))
@@ -242,7 +240,9 @@ def _written(
         prompts = Prompts(templates, None if len(set(numbers)) == 1 else numbers, words)
         used = torch.tensor(numbers)
     # what was rounded for the file is what is measured
-    return prompts, torch.zeros_like(weights, dtype=torch.float32).index_copy(-1, torch.tensor(kept), convex(used))
+    return prompts, torch.zeros_like(weights, dtype=torch.float32).index_copy(
+        -1, torch.tensor(kept), convex(used)
+    )
 
 
 def _numbers(weights: Float[Tensor, " t"]) -> tuple[float, ...]:

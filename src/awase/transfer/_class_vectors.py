@@ -50,9 +50,7 @@ def class_vectors(
     keys = tuple(class_names if labels is None else labels)
     if len(keys) != len(class_names):
         raise DataError(f"{len(keys)} labels came with {len(class_names)} class names.")
-    wordings = [
-        prompts.wordings.get(key) or (name,) for key, name in zip(keys, class_names, strict=True)
-    ]
+    wordings = [prompts.wordings.get(key) or (name,) for key, name in zip(keys, class_names, strict=True)]
     if prompts.weights is None and not prompts.class_weights and all(len(words) == 1 for words in wordings):
         return encode_classes(encoder, [words[0] for words in wordings], prompts.templates)
     weights = _weights(prompts, keys)
@@ -81,7 +79,7 @@ def mean_prompts(
 
 def encode_prompts(
     encoder: TextEncoder, wordings: Sequence[Sequence[str]], templates: Sequence[str]
-) -> list[Float[Tensor, "w t d"]]:
+) -> list[Float[Tensor, "_ t d"]]:
     """For every class the unit vectors of its wordings under each template; equal prompts are read once.
 
     Args:
@@ -94,7 +92,8 @@ def encode_prompts(
 
     Example:
         >>> from awase.registry import load
-        >>> vectors = encode_prompts(load("encoder", "tiny").load("0"), [["dog", "hound"], ["cat"]], ["a {}."])
+        >>> tiny = load("encoder", "tiny").load("0")
+        >>> vectors = encode_prompts(tiny, [["dog", "hound"], ["cat"]], ["a {}."])
         >>> [tuple(of_class.shape) for of_class in vectors]
         [(2, 1, 24), (1, 1, 24)]
     """
@@ -106,16 +105,18 @@ def encode_prompts(
     return [features[[place[word] for word in words]] for words in wordings]
 
 
-def _each(
-    encoder: TextEncoder, words: Sequence[str], templates: Sequence[str]
-) -> Float[Tensor, "w t d"]:
+def _each(encoder: TextEncoder, words: Sequence[str], templates: Sequence[str]) -> Float[Tensor, "w t d"]:
     prompts = [template.replace("{}", word) for word in words for template in templates]
     for template in templates:
         if template.count("{}") != 1:
             raise DataError(f"a template needs exactly one {{}} for the class name, got {template!r}.")
     if not prompts:
-        raise DataError(f"got {len(words)} class names and {len(templates)} templates; one of each is needed.")
-    parts = [encoder.encode_text(prompts[start : start + _AT_ONCE]) for start in range(0, len(prompts), _AT_ONCE)]
+        raise DataError(
+            f"got {len(words)} class names and {len(templates)} templates; one of each is needed."
+        )
+    parts = [
+        encoder.encode_text(prompts[start : start + _AT_ONCE]) for start in range(0, len(prompts), _AT_ONCE)
+    ]
     return torch.cat(parts).reshape(len(words), len(templates), -1)
 
 

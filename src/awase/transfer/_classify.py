@@ -30,7 +30,7 @@ from awase.transfer._answers import Answers
 from awase.types import Chart, Estimate, Line
 
 _FEW = 10  # images of a class, below which its accuracy is rough
-_MOST_BARS = 40
+_MOST_BARS = 40  # of many classes half of these from either end
 _STEPS = 20
 
 
@@ -292,7 +292,7 @@ def _confidence_chart(answers: Answers) -> Chart:
     right = answers.ranks == 0
     middles = tuple((step + 0.5) / _STEPS for step in range(_STEPS))
     lines = []
-    for label, chosen in (("right", right), ("wrong", ~right)):
+    for label, chosen in (("right_answers", right), ("wrong_answers", ~right)):
         counts = _counts(answers.confidence[chosen])
         lines.append(Line(label, middles, tuple(float(count) for count in counts)))
     return Chart("confidence", tuple(lines), style="steps")
@@ -304,12 +304,14 @@ def _counts(values: Float[Tensor, " n"]) -> list[int]:
 
 
 def _class_chart(classes: Sequence[ClassFigure]) -> Chart:
-    """Accuracy by class, the worst first; of many classes the worst ones."""
+    """Accuracy by class, the worst first; of many classes the worst and the best ones."""
     there = [one for one in classes if one.recall is not None]
     there.sort(key=lambda one: (one.recall or 0.0, one.label))
+    half = _MOST_BARS // 2
+    shown = there if len(there) <= _MOST_BARS else there[:half] + there[-half:]
     lines = tuple(
         Line(one.label, (float(place),), (one.recall or 0.0,), (one.low or 0.0,), (one.high or 0.0,))
-        for place, one in enumerate(there[:_MOST_BARS])
+        for place, one in enumerate(shown)
     )
     return Chart("class_accuracy", lines, style="bars")
 

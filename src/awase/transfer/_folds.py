@@ -1,7 +1,7 @@
 """Folds of the selection images: how well would a choice made on the others do on these?
 
-Every class is spread evenly over the folds, so no fold asks about other classes than the rest. With a single
-image of a class that class is missing from the others; prompts are shared between classes, so this is no harm.
+Every class is spread evenly over the folds. Where a class has a single image, the rest knows nothing of it
+while it is asked about: shared prompts do not mind, weights of each class do, and are judged hard for it.
 """
 
 from collections.abc import Callable

@@ -27,7 +27,7 @@ class Gain:
     """Figures and answers on the kept-out images.
 
     Attributes:
-        estimates: `accuracy` and `class_accuracy` of the chosen prompts; of each other set of prompts its
+        estimates: `accuracy` and `mean_class_accuracy` of the chosen prompts; of each other set of prompts its
             accuracy and, image by image, what the chosen ones gain over it.
         predicted: class by the chosen prompts.
         others: class by each other set.
@@ -68,7 +68,7 @@ def measure_gain(
         >>> plain = {"baseline": torch.eye(2).flip(0)}
         >>> gain = measure_gain(torch.eye(2), plain, images, torch.arange(2), selection={})
         >>> [(figure.name, figure.value) for figure in gain.estimates][:4]
-        [('accuracy', 1.0), ('accuracy.baseline', 0.0), ('accuracy.gain', 1.0), ('class_accuracy', 1.0)]
+        [('accuracy', 1.0), ('accuracy.baseline', 0.0), ('accuracy.gain', 1.0), ('mean_class_accuracy', 1.0)]
     """
     if len(images) == 0:
         raise DataError("there is no kept-out image to measure the gain on.")
@@ -83,11 +83,11 @@ def measure_gain(
         found.append(_share(f"accuracy.{name}", before, f"by the prompts of {name}"))
         found.append(_difference(_named("accuracy", name), right, before, units, name, seed))
     k = len(class_features)
-    found.append(_class_share("class_accuracy", right.double(), labels, k, units, seed, _BY_CLASS))
+    found.append(_class_share("mean_class_accuracy", right.double(), labels, k, units, seed, _BY_CLASS))
     for name, answer in answers.items():
         gain = right.double() - (answer == labels).double()
         of = f"{_BY_CLASS}, chosen prompts minus {name}"
-        found.append(_class_share(_named("class_accuracy", name), gain, labels, k, units, seed, of))
+        found.append(_class_share(_named("mean_class_accuracy", name), gain, labels, k, units, seed, of))
     return Gain(tuple(found), predicted, answers)
 
 

@@ -13,23 +13,27 @@ from awase.types import PairFeatures
 
 
 def label_groups(pairs: PairFeatures) -> Int[Tensor, " n"] | None:
-    """The class of each image as a number; None where classes are unknown, or all images have the same.
+    """The class of each image as a number; None where classes are unknown or say nothing.
+
+    Nothing is said where all images are of one class, or each is of its own.
 
     Example:
         >>> import torch
-        >>> one = torch.eye(2)
-        >>> label_groups(PairFeatures(one, one, torch.arange(2), ("a", "b"), labels=("dog", "cat")))
-        tensor([1, 0])
+        >>> u = torch.eye(3)
+        >>> label_groups(PairFeatures(u, u, torch.arange(3), ("a", "b", "c"), labels=("dog", "cat", "dog")))
+        tensor([1, 0, 1])
     """
-    if pairs.labels is None or len(set(pairs.labels)) < 2:
+    if pairs.labels is None:
         return None
-    return class_index(pairs.labels, sorted(set(pairs.labels)))
+    names = sorted(set(pairs.labels))
+    return class_index(pairs.labels, names) if 1 < len(names) < len(pairs) else None
 
 
 def are_prompted(pairs: PairFeatures) -> bool:
     """Whether the texts are prompts of the classes: all those of one class are the same vector.
 
-    Then a text of the same class is no caption of another image, and only margins between classes mean anything.
+    Then a text of the same class is no caption of another image, and only margins between classes mean
+    anything.
 
     Example:
         >>> import torch
@@ -42,8 +46,6 @@ def are_prompted(pairs: PairFeatures) -> bool:
     if groups is None:
         return False
     of_text = groups[pairs.image_of_text]
-    if len(of_text.unique()) == len(of_text):  # type: ignore[no-untyped-call]
-        return False  # one text a class: captions as much as prompts
     first = torch.full((int(groups.max()) + 1,), len(of_text)).scatter_reduce(
         0, of_text, torch.arange(len(of_text)), "amin"
     )

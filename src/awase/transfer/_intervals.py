@@ -1,4 +1,7 @@
-"""Means and quantiles of values of pairs, with intervals over images: captions of one photo are drawn together."""
+"""Means and quantiles of values of pairs, with intervals over images.
+
+Captions of one photo are not independent, so they are drawn together.
+"""
 
 import math
 

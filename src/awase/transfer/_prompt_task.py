@@ -65,7 +65,7 @@ class Score(NamedTuple):
     """What searches compare: right images first, and of equally many the surer.
 
     Attributes:
-        accuracy: share of the images whose most similar class is theirs, in [0, 1]; of equally similar classes
+        accuracy: share of the images whose most similar class is theirs, in [0, 1]; of equally similar ones
             the lowest is taken.
         probability: mean probability of the right class under softmax of the logits, in [0, 1]: accuracy with
             soft edges. Not its logarithm: where a model is surely wrong about some images, no prompt mends
@@ -76,9 +76,7 @@ class Score(NamedTuple):
     probability: float
 
 
-def scored(
-    similarity: Float[Tensor, "n k"], labels: Int[Tensor, " n"], *, logit_scale: float | int
-) -> Score:
+def scored(similarity: Float[Tensor, "n k"], labels: Int[Tensor, " n"], *, logit_scale: float | int) -> Score:
     """The score of cosines.
 
     Example:

@@ -2,8 +2,8 @@
 
 Names are tried class by class, with all templates alike, and one is kept where it gets more selection images
 right; a second pass looks again, since every class competes with the others. With a handful of labels this
-finds accidents as readily as better names, so folds of the selection images decide between the three ways, and
-of equal ones the earlier is taken.
+finds accidents as readily as better names, so folds of the selection images decide between the three ways; of
+equal ones the earlier is taken.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from awase.transfer._prompt_task import PromptTask, Score, pooled, scored
 WAYS = ("first", "all", "chosen")
 _PASSES = 2
 
-Bank = Sequence[Float[Tensor, "w t d"]]
+Bank = Sequence[Float[Tensor, "_ t d"]]  # each class its own number of wordings
 Picked = tuple[tuple[int, ...], ...]
 
 
@@ -115,7 +115,7 @@ def _climb(bank: Bank, task: PromptTask) -> Picked:
 
 def _choices(n: int) -> list[tuple[int, ...]]:
     """Each wording alone, and all together."""
-    alone = [(place,) for place in range(n)]
+    alone: list[tuple[int, ...]] = [(place,) for place in range(n)]
     return alone if n == 1 else [*alone, tuple(range(n))]
 
 

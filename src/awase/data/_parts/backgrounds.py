@@ -4,6 +4,7 @@ Muted and neither very light nor very dark, so that parts of every colour stand 
 products only: every machine makes the same tiles.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -33,17 +34,43 @@ def tiles(size: int) -> NDArray[np.float32]:
 
 
 def _tile(number: int, name: str, x: Grid, y: Grid) -> NDArray[np.float32]:
-    shade = {
-        "wood": lambda: 18 * _wave(5 * x + 0.9 * _noise(number, x, y, 3)) + 8 * _wave(17 * x + 0.3 * y),
-        "steel": lambda: 16 * (_noise(number, x * 0.06, y, 40) - 0.5) + 8 * _wave(1.5 * y),
-        "stone": lambda: 46 * (_noise(number, x, y, 14) - 0.5) + 26 * (_noise(number + 9, x, y, 30) - 0.5),
-        "cloth": lambda: 15 * _wave(13 * x) * _wave(13 * y) + 6 * _wave(13 * x),
-        "paper": lambda: -34 * np.maximum(_lines(5 * x), _lines(5 * y)),
-        "rubber": lambda: 22 * np.maximum(0, _wave(8 * (x + y)) + _wave(8 * (x - y)) - 0.7),
-    }[name]()
     tint = np.ones(3) if name != "paper" else np.array([1.0, 0.75, 0.35])  # blue lines
-    colour = np.array(_TONES[name]) + shade[..., None] * tint
-    return np.clip(colour, 0, 255).astype(np.float32)
+    colour = np.array(_TONES[name]) + _SHADES[name](number, x, y)[..., None] * tint
+    return np.asarray(np.clip(colour, 0, 255), np.float32)
+
+
+def _wood(key: int, x: Grid, y: Grid) -> Grid:
+    return 18 * _wave(5 * x + 0.9 * _noise(key, x, y, 3)) + 8 * _wave(17 * x + 0.3 * y)
+
+
+def _steel(key: int, x: Grid, y: Grid) -> Grid:
+    return 16 * (_noise(key, x * 0.06, y, 40) - 0.5) + 8 * _wave(1.5 * y)
+
+
+def _stone(key: int, x: Grid, y: Grid) -> Grid:
+    return 46 * (_noise(key, x, y, 14) - 0.5) + 26 * (_noise(key + 9, x, y, 30) - 0.5)
+
+
+def _cloth(key: int, x: Grid, y: Grid) -> Grid:
+    return 15 * _wave(13 * x) * _wave(13 * y) + 6 * _wave(13 * x)
+
+
+def _paper(key: int, x: Grid, y: Grid) -> Grid:
+    return -34 * np.maximum(_lines(5 * x), _lines(5 * y))
+
+
+def _rubber(key: int, x: Grid, y: Grid) -> Grid:
+    return 22 * np.maximum(0, _wave(8 * (x + y)) + _wave(8 * (x - y)) - 0.7)
+
+
+_SHADES: dict[str, Callable[[int, Grid, Grid], Grid]] = {
+    "wood": _wood,
+    "steel": _steel,
+    "stone": _stone,
+    "cloth": _cloth,
+    "paper": _paper,
+    "rubber": _rubber,
+}
 
 
 def _wave(phase: Grid) -> Grid:

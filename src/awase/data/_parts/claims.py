@@ -1,4 +1,7 @@
-"""What a caption says of a scene, and whether it is true: captions are made from claims, edits checked by them."""
+"""What a caption says of a scene, and whether it is true.
+
+Captions are made from claims, and edits are checked by them.
+"""
 
 from dataclasses import dataclass
 
@@ -58,7 +61,10 @@ class Claims:
         )
 
     def are_clearly_false(self, scene: Scene) -> bool:
-        """Whether nobody could call them true; between this and `hold` lie relations that are a matter of taste."""
+        """Whether nobody could call them true.
+
+        Between this and `hold` lie relations that are a matter of taste.
+        """
         return (
             not all(mention.holds(scene) for mention in self.mentions)
             or self.background not in (None, scene.background)

@@ -1,18 +1,20 @@
 """The joint distribution of a scene's attributes as a table, so that it is known and not only sampled.
 
 A scene has a count and a background, and each of its parts a shape, a colour, a size and a texture. A
-`Correlation` ties two of them: with probability `strength` the second takes a value that belongs to the first,
-else it is drawn on its own. Value a of one belongs to value b of the other when a and b are equal modulo the
-smaller number of values, so with strength s
+`Correlation` ties two of them: with probability `strength` the second takes a value that belongs to the
+first, else it is drawn on its own. Value a of one belongs to value b of the other when a and b are equal
+modulo the smaller number of values, so with strength s
 
     P(they belong together) = s + (1 - s) / min(number of values)
 
-where all values are equally frequent, and s is Cramer's V where the two have equally many. Combinations that
-are held out have probability 0; what is left of a part's distribution is scaled up, given count and background.
+where all values are equally frequent, and s is Cramer's V where the two have equally many. Combinations
+that are held out have probability 0; what is left of a part's distribution, given count and background, is
+scaled up to sum to 1.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +40,7 @@ class Correlation:
 
     first: str
     second: str
-    strength: float
+    strength: float | int
 
     def __post_init__(self) -> None:
         for name in (self.first, self.second):
@@ -71,7 +73,7 @@ class Distribution:
 
     def draw_scenes(self, at: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Count and background by inverse transform of numbers in [0, 1)."""
-        cells = np.searchsorted(_cumulative(self.scene.ravel()), at, side="right")
+        cells = np.searchsorted(self._scene_steps, at, side="right")
         counts, backgrounds = np.unravel_index(cells, self.scene.shape)
         return counts, backgrounds
 
@@ -80,26 +82,38 @@ class Distribution:
     ) -> tuple[NDArray[np.int64], ...]:
         """Shape, colour, size and texture of parts (n, k), given the scene's count and background (n,)."""
         rows = np.ravel_multi_index((counts, backgrounds), self.scene.shape)
-        table = self.part.reshape(self.scene.size, -1)
-        # one ascending list for all rows: row r lies in (r, r + 1]
-        steps = np.concatenate([row + _cumulative(weights) for row, weights in enumerate(table)])
+        steps, last = self._part_steps
         cells = np.searchsorted(steps, rows[:, None] + at, side="right")
         # rounding of row + at may reach the next row when `at` is a hair below 1
-        cells = np.minimum(cells, rows[:, None] * table.shape[1] + _last(table)[rows][:, None])
-        return tuple(np.unravel_index(cells - rows[:, None] * table.shape[1], self.part.shape[2:]))
+        cells = np.minimum(cells, last[rows][:, None])
+        width = len(steps) // len(last)
+        return tuple(np.unravel_index(cells - rows[:, None] * width, self.part.shape[2:]))
 
     def marginal(self, *names: str) -> NDArray[np.float64]:
         """P of these attributes of a scene and one of its parts, axes in the order of the names."""
         whole = self.scene[..., None, None, None, None] * self.part
         axes = [ORDER.index(name) for name in names]
         kept = whole.sum(axis=tuple(axis for axis in range(len(ORDER)) if axis not in axes))
-        return kept.transpose(np.argsort(np.argsort(axes)))
+        # rounding of the sums is cleared away, so that equal chances are equal numbers
+        return np.asarray(np.round(kept.transpose(np.argsort(np.argsort(axes))), 14))
+
+    @cached_property
+    def _scene_steps(self) -> NDArray[np.float64]:
+        return _cumulative(self.scene.ravel())
+
+    @cached_property
+    def _part_steps(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """One ascending list for all scenes, of which row r lies in (r, r + 1]; last cell with a chance."""
+        table = self.part.reshape(self.scene.size, -1)
+        steps = np.concatenate([row + _cumulative(weights) for row, weights in enumerate(table)])
+        ends = table.shape[1] - 1 - np.argmax(table[:, ::-1] > 0, axis=1)
+        return steps, np.arange(len(table)) * table.shape[1] + ends
 
 
 def joint(
     values: Mapping[str, Sequence[str]],
     *,
-    frequencies: Mapping[str, Sequence[float]],
+    frequencies: Mapping[str, Sequence[float | int]],
     correlations: Sequence[Correlation],
     held_out: Sequence[Mapping[str, str]],
     show: str,
@@ -131,7 +145,7 @@ def joint(
     return _shown(scene, part, _held(values, held_out), show)
 
 
-def _weights(name: str, values: Sequence[str], given: Sequence[float] | None) -> NDArray[np.float64]:
+def _weights(name: str, values: Sequence[str], given: Sequence[float | int] | None) -> NDArray[np.float64]:
     weights = np.ones(len(values)) if given is None else np.asarray(given, np.float64)
     if weights.shape != (len(values),) or not (weights >= 0).all() or not 0 < weights.sum() < np.inf:
         raise DataError(
@@ -147,7 +161,7 @@ def _axis(weights: NDArray[np.float64], name: str) -> NDArray[np.float64]:
 
 
 def _tied(
-    weights: Mapping[str, NDArray[np.float64]], driver: str, follower: str, strength: float
+    weights: Mapping[str, NDArray[np.float64]], driver: str, follower: str, strength: float | int
 ) -> NDArray[np.float64]:
     """P(follower | driver), on the axes of the whole table."""
     first, second = len(weights[driver]), len(weights[follower])
@@ -206,8 +220,3 @@ def _cumulative(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ends at 1 exactly from the last value with a chance on; all zero stays so."""
     sums = np.cumsum(weights)
     return np.asarray(sums / sums[-1] if sums[-1] > 0 else sums)
-
-
-def _last(table: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The last cell with a chance, in each row."""
-    return np.asarray(table.shape[1] - 1 - np.argmax(table[:, ::-1] > 0, axis=1))

@@ -29,7 +29,7 @@ _PALETTE = np.array(
         [(134, 58, 178), (74, 22, 104), (52, 14, 74), (236, 210, 250)],
         [(250, 140, 186), (190, 62, 118), (140, 40, 84), (110, 18, 60)],
         [(248, 248, 248), (150, 152, 158), (128, 130, 136), (60, 60, 66)],
-        [(30, 30, 34), (104, 106, 114), (150, 152, 158), (240, 240, 240)],
+        [(30, 30, 34), (124, 128, 138), (172, 174, 180), (240, 240, 240)],
     ],
     np.float32,
 )
@@ -75,9 +75,7 @@ def coverage(latents: Latents, size: int) -> Float[np.ndarray, "b 3 size size"]:
     return covered.reshape(-1, 3, size, size)
 
 
-def _canvas(
-    latents: Latents, rows: Int[np.ndarray, " b"], size: int
-) -> Float[np.ndarray, "b size size 3"]:
+def _canvas(latents: Latents, rows: Int[np.ndarray, " b"], size: int) -> Float[np.ndarray, "b size size 3"]:
     """The backgrounds, each lit as its scene is."""
     tiles = backgrounds.tiles(size)
     corners = np.floor(latents.corner[rows] * size).astype(np.int64)
@@ -112,7 +110,7 @@ def _touched(
     radius = (latents.radius[scenes, places] * size).astype(np.float32)
     x = (latents.x[scenes, places] * size).astype(np.float32)
     y = (latents.y[scenes, places] * size).astype(np.float32)
-    window = int(math.ceil(2 * float(radius[0]))) + 3
+    window = math.ceil(2 * float(radius[0])) + 3
     left, top = np.floor(x - window / 2).astype(np.int64), np.floor(y - window / 2).astype(np.int64)
     steps = np.arange(window)
     dx = (left[:, None] + steps + np.float32(0.5)).astype(np.float32) - x[:, None]  # (p, window)
@@ -170,7 +168,9 @@ def _paint(
         cells = touched.cell[is_scratched] + np.int32(_SCRATCH * resolution**2)
         share = _soft(table.take(cells) * px[is_scratched])
         colour[is_scratched] += (scratch[is_scratched] - colour[is_scratched]) * share[:, None]
-    share = np.clip(touched.distance + np.maximum(_BORDER * px, np.float32(_THINNEST)) + half, 0, 1).astype(np.float32)
+    share = np.clip(touched.distance + np.maximum(_BORDER * px, np.float32(_THINNEST)) + half, 0, 1).astype(
+        np.float32
+    )
     colour += (line - colour) * share[:, None]
 
     flat = canvas.reshape(-1, 3)

@@ -1,11 +1,12 @@
 """One word of a caption exchanged so that the caption becomes wrong, with the kind of the word.
 
-The caption is rendered again from claims that differ in one value; an exchange that would ask for another word
-as well (a, an) or that leaves the caption true or arguable is not made.
+The caption is rendered again from claims that differ in one value; an exchange that would ask for another
+word as well (a, an) or that leaves the caption true or arguable is not made.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from awase.data._parts.claims import Claims
 from awase.data._parts.grammar import SaidWord, Style, render
@@ -88,10 +89,12 @@ def _changed(claims: Claims, word: SaidWord, value: str) -> Claims:
     if word.mention is None:
         if word.kind == "count":
             return replace(claims, total=int(value))
-        return replace(claims, background=value) if word.kind == "background" else replace(claims, relation=value)
+        return (
+            replace(claims, background=value)
+            if word.kind == "background"
+            else replace(claims, relation=value)
+        )
     mentions = list(claims.mentions)
-    old = mentions[word.mention]
-    mentions[word.mention] = (
-        replace(old, number=int(value)) if word.kind == "count" else replace(old, **{word.kind: value})
-    )
+    change: dict[str, Any] = {"number": int(value)} if word.kind == "count" else {word.kind: value}
+    mentions[word.mention] = replace(mentions[word.mention], **change)
     return replace(claims, mentions=tuple(mentions))

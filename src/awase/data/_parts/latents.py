@@ -86,7 +86,8 @@ def draw(
     drawn = distribution.draw_parts(counts, backgrounds, choice)
     number = np.array([int(value) for value in ("1", "2", "3")])[numbers["count"]][counts]
     shape, colour, size, texture = (
-        numbers[name][values] for name, values in zip(("shape", "colour", "size", "texture"), drawn, strict=True)
+        numbers[name][values]
+        for name, values in zip(("shape", "colour", "size", "texture"), drawn, strict=True)
     )
     is_there = np.arange(MOST)[None, :] < number[:, None]
     radius = layout.radii(most)[size]

@@ -60,12 +60,12 @@ class Scene:
         return tuple(found)
 
     def value(self, attribute: str, part: int = 0) -> str:
-        """The value of count, background, shape, colour, size or texture."""
+        """The value of count, background, or of a part's shape, colour, size, texture or defect ("none")."""
         if attribute == "count":
             return str(len(self.parts))
         if attribute == "background":
             return self.background
-        return str(getattr(self.parts[part], attribute))
+        return str(getattr(self.parts[part], attribute) or "none")
 
 
 def from_latents(latents: Latents) -> list[Scene]:
@@ -94,7 +94,15 @@ def from_latents(latents: Latents) -> list[Scene]:
 
 
 def _part(
-    shape: int, colour: int, size: int, texture: int, defect: int, turn: int, x: float, y: float, radius: float
+    shape: int,
+    colour: int,
+    size: int,
+    texture: int,
+    defect: int,
+    turn: int,
+    x: float,
+    y: float,
+    radius: float,
 ) -> Part:
     return Part(
         SHAPES[shape],

@@ -8,6 +8,7 @@ then nearly right, which is enough for an edge.
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ def pattern_tables(resolution: int) -> NDArray[np.float32]:
     x, y = np.meshgrid(places, places)
     period = 0.44
     stripes = np.abs((x / period) % 1 - 0.5) * period - period / 4
-    dx, dy = ((x / period) % 1 - 0.5) * period, ((y / period) % 1 - 0.5) * period
+    dx, dy = ((x / period + 0.5) % 1 - 0.5) * period, ((y / period + 0.5) % 1 - 0.5) * period
     dots = np.sqrt(dx**2 + dy**2) - 0.135
     scratch = _stroke([(-0.75, -0.62), (-0.18, -0.12), (0.02, 0.3), (0.78, 0.58)], x, y) - 0.055
     return np.stack([np.full_like(x, 9.0), stripes, dots, scratch]).astype(np.float32)
@@ -96,7 +97,7 @@ def _gear(x: Grid, y: Grid, *, missing: bool = False) -> Grid:
 
 
 def _washer(x: Grid, y: Grid) -> Grid:
-    return np.maximum(_disc(x, y, 0.94), -_disc(x, y, 0.27))
+    return np.maximum(_disc(x, y, 0.94), -_disc(x, y, 0.3))
 
 
 def _ring(x: Grid, y: Grid) -> Grid:
@@ -175,7 +176,7 @@ def _polygon(points: Points, x: Grid, y: Grid) -> Grid:
 def _stroke(points: Points, x: Grid, y: Grid) -> Grid:
     """Distance to a chain of lines."""
     nearest = np.full(x.shape, np.inf)
-    for (ax, ay), (bx, by) in zip(points[:-1], points[1:], strict=True):
+    for (ax, ay), (bx, by) in pairwise(points):
         dx, dy = bx - ax, by - ay
         along = np.clip(((x - ax) * dx + (y - ay) * dy) / max(dx * dx + dy * dy, 1e-12), 0, 1)
         nearest = np.minimum(nearest, (x - ax - along * dx) ** 2 + (y - ay - along * dy) ** 2)

@@ -42,9 +42,7 @@ def choose(scene: Scene, said: Mapping[str, float], at: Sequence[float]) -> Clai
 
 def _mention(part: Part, said: Mapping[str, float], at: Sequence[float], place: int) -> Mention:
     own = at[FIRST_MENTION + PER_MENTION * place :]
-    told = {
-        name: getattr(part, name) for k, name in enumerate(SAID_OF_PARTS) if own[k] < said[name]
-    }
+    told = {name: getattr(part, name) for k, name in enumerate(SAID_OF_PARTS) if own[k] < said[name]}
     return Mention(**told)
 
 

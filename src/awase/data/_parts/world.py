@@ -130,17 +130,17 @@ class World:
     sizes: tuple[str, ...] = SIZES
     textures: tuple[str, ...] = TEXTURES
     backgrounds: tuple[str, ...] = BACKGROUNDS
-    said: Mapping[str, float] = field(default_factory=dict)
+    said: Mapping[str, float | int] = field(default_factory=dict)
     language: str = "en"
     n_captions: int = 2
-    synonyms: float = 0.3
-    asides: float = 0.3
+    synonyms: float | int = 0.3
+    asides: float | int = 0.3
     correlations: tuple[Correlation, ...] = ()
     held_out: tuple[Mapping[str, str], ...] = ()
     show: str = "seen"
-    frequencies: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    alike: float = 0.2
-    defects: float = 0.0
+    frequencies: Mapping[str, Sequence[float | int]] = field(default_factory=dict)
+    alike: float | int = 0.2
+    defects: float | int = 0.0
     turn: int = 180
 
     def __post_init__(self) -> None:
@@ -202,8 +202,8 @@ class World:
             DataError: there is no such attribute, or one is named twice.
 
         Example:
-            >>> World().probabilities("colour").tolist()
-            [0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125, 0.125]
+            >>> World(frequencies={"size": [2, 1, 1]}).probabilities("size").tolist()
+            [0.5, 0.25, 0.25]
         """
         if not set(attributes) <= set(ORDER) or len(set(attributes)) < len(attributes) or not attributes:
             raise DataError(f"name some of {', '.join(ORDER)}, each once; got {', '.join(attributes)}.")
@@ -224,8 +224,8 @@ class World:
             distribution=self.distribution,
             numbers=self._numbers,
             most=self.objects[1],
-            alike=self.alike,
-            defects=self.defects,
+            alike=float(self.alike),
+            defects=float(self.defects),
             turn=self.turn,
         )
 
@@ -323,19 +323,21 @@ class World:
 
     @property
     def _style(self) -> Style:
-        return Style(self.language, self.synonyms, self.asides)
+        return Style(self.language, float(self.synonyms), float(self.asides))
 
     def _told(self, scenes: Sequence[Scene], ks: Sequence[int]) -> list[tuple[Claims, list[float]]]:
         """Claims and numbers of one caption of each scene."""
         for k in ks:
             if not 0 <= k < self.n_captions:
                 raise DataError(f"a scene has {self.n_captions} captions, counted from 0; got {k}.")
-        places = np.array([scene.index for scene in scenes], np.int64) * _MOST_CAPTIONS + np.array(ks, np.int64)
+        places = np.array([scene.index for scene in scenes], np.int64) * _MOST_CAPTIONS + np.array(
+            ks, np.int64
+        )
         numbers = uniform(self.seed, CAPTION, places, NUMBERS).tolist()
-        said = {**SAID, **self.said}
+        said = {**SAID, **{name: float(share) for name, share in self.said.items()}}
         return [(choose(scene, said, at), at) for scene, at in zip(scenes, numbers, strict=True)]
 
 
-def _check_range(name: str, value: float, low: float, high: float) -> None:
+def _check_range(name: str, value: float | int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise DataError(f"{name} must lie in [{low}, {high}], got {value}.")

@@ -1,7 +1,8 @@
 """How far ahead of the best wrong item the right one is, both ways (Chen et al. 2024, arXiv 2310.00927).
 
-The share of margins of 0 or less is 1 - R@1 with ties as misses; ties, such as equal captions of two photos, are
-also counted apart. With labels, margins over items of other labels alone: no true positive counts as wrong.
+The share of margins of 0 or less is 1 - R@1 with ties as misses; ties, such as equal captions of two photos,
+are also counted apart. With labels, margins over items of other labels alone: no true positive counts as
+wrong.
 """
 
 from dataclasses import dataclass
@@ -79,9 +80,7 @@ class MarginDistribution:
             block_size=self.block_size,
         )
 
-    def _estimates(
-        self, name: str, direction: str, side: Side, images: Tensor, seed: int
-    ) -> list[Estimate]:
+    def _estimates(self, name: str, direction: str, side: Side, images: Tensor, seed: int) -> list[Estimate]:
         found = [
             quantile_estimate(
                 f"{name}_q{round(100 * share):02d}.{direction}",

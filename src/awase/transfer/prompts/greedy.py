@@ -58,9 +58,7 @@ class Greedy:
         for step, template in enumerate(added):
             score = task.score(counted(added[: step + 1], t))
             trials.append(
-                Trial(
-                    f"{step + 1}. {task.templates[template]}", score, kept_out[step] if kept_out else None
-                )
+                Trial(f"{step + 1}. {task.templates[template]}", score, kept_out[step] if kept_out else None)
             )
         return Found(counted(added[:length], t), tuple(trials))
 

@@ -17,7 +17,8 @@ class Uniform:
 
     Example:
         >>> import torch
-        >>> task = PromptTask(torch.eye(2)[:, None].repeat(1, 2, 1), ("{}", "a {}"), torch.eye(2), torch.arange(2))
+        >>> prompts = torch.eye(2)[:, None].repeat(1, 2, 1)
+        >>> task = PromptTask(prompts, ("{}", "a {}"), torch.eye(2), torch.arange(2))
         >>> Uniform().search(task, seed=0).weights
         tensor([0.5000, 0.5000])
     """

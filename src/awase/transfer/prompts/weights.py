@@ -5,9 +5,9 @@
 
 loss `probability` is 1 - softmax(.)[y], accuracy with soft edges; `likelihood` is -log softmax(.)[y], which
 also learns from what is surely wrong. KL(w || uniform) = log t + sum_j w_j log w_j: with a large penalty the
-weights are those of the uniform ensemble, with none they fit the selection images as well as weights can. Loss
-and penalty are the ones that do best on folds of the selection images (of equals the larger penalty and the
-earlier loss); with fewer than two images there are no folds, and those two are taken.
+weights are those of the uniform ensemble, with none they fit the selection images as well as weights can.
+Loss and penalty are the ones that do best on folds of the selection images (of equals the larger penalty and
+the earlier loss); with fewer than two images there are no folds, and those two are taken.
 
 Full batches, L-BFGS in float64 from uniform weights, so nothing is drawn but the folds. Allingham et al. 2023
 (ZPE, arXiv 2302.06235) weigh prompts without labels; here a few labels say.
@@ -29,6 +29,7 @@ from awase.transfer._mixture import mixture
 from awase.transfer._prompt_task import Found, PromptTask, Trial
 
 _HELD = 50_000_000  # cosines of images, classes and templates kept at once: 400 MB
+_ENOUGH = 1e-5  # of a loss of about 1: further steps would fit accidents of a few images
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,11 @@ class Weights:
         similarity, loss_of = _similarity(task), _LOSSES[loss]
         scores = torch.zeros((k, t) if self.per_class else (t,), dtype=torch.float64, requires_grad=True)
         optimizer = torch.optim.LBFGS(
-            [scores], max_iter=self.steps, line_search_fn="strong_wolfe", tolerance_change=1e-7
+            [scores],
+            max_iter=self.steps,
+            line_search_fn="strong_wolfe",
+            tolerance_grad=_ENOUGH,
+            tolerance_change=_ENOUGH,
         )
 
         def objective() -> Tensor:
@@ -97,10 +102,10 @@ class Weights:
             weights = scores.softmax(dim=-1)
             pull = (math.log(t) + (weights * scores.log_softmax(dim=-1)).sum(dim=-1)).mean()
             value = loss_of(task.logit_scale * similarity(weights), task.labels) + penalty * pull
-            value.backward()
+            value.backward()  # type: ignore[no-untyped-call]
             return value
 
-        optimizer.step(objective)
+        optimizer.step(objective)  # type: ignore[no-untyped-call]
         return scores.detach().softmax(dim=-1).float()
 
 

@@ -30,11 +30,12 @@ from awase.training.schedule import cosine
 from awase.tune.pairs._measure import best_step, estimates, found, recalls
 from awase.tune.pairs._model import PairModel, Sources
 from awase.tune.pairs._progress import RunLog
-from awase.tune.pairs._recipe import BEST, HEAD_RATE, TUNE_RATE, PairRecipe
+from awase.tune.pairs._recipe import BEST, PairRecipe
 from awase.tune.pairs._rows import PairRows
 from awase.types import EncoderSpec, Estimate
 
 Progress = Callable[[int, int | None], None]
+_POINTS = 200  # of the loss curve
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +146,7 @@ def fit_pairs(
         identity=identity,
         progress=progress,
         report=log,
-        report_every=max(1, min(10, run.n_steps // 100)),
+        report_every=max(1, run.n_steps // _POINTS),
         measures=lambda: {"logit_scale": float(run.model.logit_scale.detach())},
         clip_norm=recipe.clip_norm,
     )
@@ -200,8 +201,7 @@ class _Run:
     def optimizer(self) -> torch.optim.Optimizer:
         """AdamW with CLIP's betas; norms, biases and the logit scale are not decayed."""
         recipe = self.recipe
-        head_rate = HEAD_RATE if recipe.head_rate is None else recipe.head_rate
-        rate = TUNE_RATE if recipe.rate is None else recipe.rate
+        rate, head_rate = recipe.rates
         own_rate = head_rate if "heads" in recipe.parts else rate
         buckets: dict[tuple[float, float], list[Tensor]] = {}
         for name, value in trainable(self.model).items():
@@ -238,8 +238,7 @@ class _Run:
         self._measure(self.n_steps, is_last=True)
         step = self.n_steps
         if self.recipe.keep == BEST and devices.rank() == 0:
-            history = [{"step": step, **values} for step, values in log.measured.items()]
-            step = best_step(history)
+            step = best_step(log.measured)
             with torch.no_grad():
                 for name, value in trainable(self.model).items():
                     value.copy_(log.best()[name])

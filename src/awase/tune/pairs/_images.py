@@ -1,8 +1,8 @@
 """Photos for an image tower that learns: read once to know which can be, then batch by batch.
 
 What is kept of a photo is its pixels, or what the tower makes of it before its first attention layer where
-that stays frozen. Nothing is thrown out: when the capacity is used up, further photos are read anew each time.
-Left out: crops and flips; every photo is one fixed view, as the encoder preprocesses it.
+that stays frozen. When the capacity is used up, further photos are read anew each time. Left out: crops and
+flips; every photo is one fixed view, as the encoder preprocesses it.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """Retrieval on dev pairs before and after training, with intervals over photos."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float, Int
@@ -68,14 +68,14 @@ def estimates(
     return tuple(made)
 
 
-def best_step(history: Sequence[Mapping[str, float]]) -> int:
+def best_step(measured: Mapping[int, Mapping[str, float]]) -> int:
     """The step with the largest rsum, the earliest of equals.
 
     Example:
-        >>> best_step([{"step": 0, "rsum": 1.0}, {"step": 5, "rsum": 2.0}, {"step": 9, "rsum": 2.0}])
+        >>> best_step({0: {"rsum": 1.0}, 5: {"rsum": 2.0}, 9: {"rsum": 2.0}})
         5
     """
-    return int(max(history, key=lambda entry: (entry["rsum"], -entry["step"]))["step"])
+    return max(measured, key=lambda step: (measured[step]["rsum"], -step))
 
 
 def _share(hits: Float[Tensor, " q"]) -> Statistic:

@@ -34,6 +34,7 @@ class RunLog:
         self._folder, self._onward, self._identity = folder, onward, json.loads(json.dumps(identity))
         self.losses: dict[int, float] = {}
         self.measured: dict[int, dict[str, float]] = {}
+        self._best: dict[str, Tensor] | None = None
         self._read()
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
@@ -55,13 +56,10 @@ class RunLog:
 
     def keep_best(self, step: int, weights: Mapping[str, Tensor]) -> None:
         """Keep these weights as the best so far."""
-        self._best: tuple[int, dict[str, Tensor]] = (
-            step,
-            {name: value.detach().cpu().clone() for name, value in weights.items()},
-        )
+        self._best = {name: value.detach().cpu().clone() for name, value in weights.items()}
         if self._folder is not None:
             with atomic_path(self._folder / _BEST) as temporary:
-                save_file(self._best[1], temporary, metadata={"step": str(step)})
+                save_file(self._best, temporary, metadata={"step": str(step)})
 
     def best(self) -> dict[str, Tensor]:
         """The best weights.
@@ -69,8 +67,8 @@ class RunLog:
         Raises:
             DataError: they are not there; the checkpoint folder was meddled with.
         """
-        if hasattr(self, "_best"):
-            return self._best[1]
+        if self._best is not None:
+            return self._best
         if self._folder is not None:
             with suppress(OSError, SafetensorError):
                 return dict(load_file(self._folder / _BEST))

@@ -111,6 +111,14 @@ class PairRecipe:
         """The towers that learn."""
         return tuple(part for part in self.parts if part != "heads")
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Of towers and of heads, with the defaults filled in."""
+        return (
+            TUNE_RATE if self.rate is None else self.rate,
+            HEAD_RATE if self.head_rate is None else self.head_rate,
+        )
+
     def n_steps(self, per_epoch: int) -> int:
         """Steps in all.
 

@@ -7,6 +7,7 @@ names.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -87,6 +88,7 @@ def read_rows(
     batch_size: int = 64,
     workers: int = 2,
     store: FeatureStore | None = None,
+    texts: Path | None = None,
     progress: Progress | None = None,
 ) -> PairRows:
     """The pairs of a split.
@@ -100,6 +102,7 @@ def read_rows(
         batch_size: photos at a time.
         workers: threads that read them.
         store: where photo vectors are kept, see `stream_images`.
+        texts: folder where caption vectors are kept, see `encode_texts`.
         progress: told of photos done and in all.
 
     Raises:
@@ -117,7 +120,7 @@ def read_rows(
     answers: list[str | RowError] = found
     of_reference = dict(zip(references, answers, strict=True))
     good = _with_images(pairs, of_reference, bad)
-    features, good = _texts(encoder, good, bad, text_features)
+    features, good = _texts(encoder, good, bad, text_features, texts)
     if not good:
         raise DataError(_nothing(split, bad))
     place: dict[str, int] = {}
@@ -183,29 +186,31 @@ def _with_images(
 
 
 def _texts(
-    encoder: Encoder, pairs: list[Pair], bad: list[BadRow], wanted: bool
+    encoder: Encoder, pairs: list[Pair], bad: list[BadRow], wanted: bool, folder: Path | None
 ) -> tuple[Float[Tensor, "m d"] | None, list[Pair]]:
     """Vectors of the captions where they are wanted, and the pairs whose captions can be read."""
     if not pairs:
         return None, pairs
     try:
-        return _read_texts(encoder, pairs, wanted), pairs
+        return _read_texts(encoder, pairs, wanted, folder), pairs
     except RowError:
         good = []
         for pair in pairs:
             try:
-                _read_texts(encoder, [pair], False)
+                _read_texts(encoder, [pair], False, None)
             except RowError as error:
                 bad.append(BadRow(pair.id, pair.image.name, pair.caption, error.code, str(error)))
             else:
                 good.append(pair)
-        return (_read_texts(encoder, good, wanted) if good else None), good
+        return (_read_texts(encoder, good, wanted, folder) if good else None), good
 
 
-def _read_texts(encoder: Encoder, pairs: Sequence[Pair], wanted: bool) -> Float[Tensor, "m d"] | None:
+def _read_texts(
+    encoder: Encoder, pairs: Sequence[Pair], wanted: bool, folder: Path | None
+) -> Float[Tensor, "m d"] | None:
     captions = [pair.caption for pair in pairs]
     if wanted:
-        return encode_texts(encoder, captions).cpu()
+        return encode_texts(encoder, captions, folder=folder).cpu()
     if isinstance(encoder, TokenEncoder):
         encoder.tokenize(captions)
     else:
