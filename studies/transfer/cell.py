@@ -60,9 +60,9 @@ class Training:
         images: frozen vectors, one an image.
         texts: frozen vectors, one a caption.
         image_of_text: row of each caption's image.
-        group_of_text: equal numbers are the same thing, for the objective with several positives and for counting.
-        captions_of: rows of each image's captions.
-        validate: a number that says how good the heads are on validation data; higher is better.
+        group_of_text: equal numbers are the same thing, for the objective with several positives and for
+        counting. captions_of: rows of each image's captions. validate: a number that says how good the
+        heads are on validation data; higher is better.
     """
 
     images: Tensor

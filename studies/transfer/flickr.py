@@ -1,7 +1,8 @@
 """Flickr8k as the study reads it: training, validation and test vectors, and the four zero-shot sets.
 
-The 1000 dev photos of Flickr8k are the test. Of the 6091 training photos the last 500 in the order of a fixed draw
-are validation, which alone chooses the epoch and the learning rate. No zero-shot set chooses anything.
+The 1000 dev photos of Flickr8k are the test. Of the 6091 training photos the last 500 in the order of a
+fixed draw are validation, which alone chooses the epoch and the learning rate. No zero-shot set chooses
+anything.
 """
 
 import json

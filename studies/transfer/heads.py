@@ -1,4 +1,4 @@
-"""The dual encoder of the study: two small heads over frozen vectors, and a logit scale that learns or not."""
+"""The dual encoder of the study: two small heads over frozen vectors, and a logit scale."""
 
 import math
 
@@ -10,7 +10,8 @@ HIDDEN, DIMENSION = 512, 128
 
 
 class Head(nn.Module):
-    """Frozen vector to unit vector: a standardisation fixed beforehand, one hidden layer and a linear way past it.
+    """Frozen vector to unit vector: a standardisation fixed beforehand, one hidden layer and a linear way
+    past it.
 
     Args:
         mean: of the training vectors.

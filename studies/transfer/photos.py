@@ -1,9 +1,9 @@
 """Frozen vectors of photos and captions, computed once: what the heads of the study are trained over.
 
-A photo is the averaged last maps of the built-in model's convolutional networks. They were trained on ImageNet
-alone and saw no caption; what awase trained on Flickr8k captions (the pooling and all after it) is not used. A
-caption or prompt is the sentence vector of all-MiniLM-L6-v2, whose training data is said to include Flickr30k's
-captions (of other photos and of these): the text side knows this kind of sentence.
+A photo is the averaged last maps of the built-in model's convolutional networks. They were trained on
+ImageNet alone and saw no caption; what awase trained on Flickr8k captions (the pooling and all after it) is
+not used. A caption or prompt is the sentence vector of all-MiniLM-L6-v2, whose training data is said to
+include Flickr30k's captions (of other photos and of these): the text side knows this kind of sentence.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""Tables and figures from the cells: `python studies/transfer/report.py --cells DIR --output studies/transfer/results`.
+"""Tables and figures from the cells: `python studies/transfer/report.py --cells DIR`.
 
-Every number is a mean over seeds with its 95 % interval (Student's t); differences are paired by seed with plain
-InfoNCE at the same temperature, batch size and batches. What is called chosen was chosen by validation alone.
+Every number is a mean over seeds with its 95 % interval (Student's t); differences are paired by seed with
+plain InfoNCE at the same temperature, batch size and batches. What is called chosen was chosen by validation.
 """
 
 import argparse
@@ -243,8 +243,8 @@ def page(world: str, records: Sequence[Record], rates: Record, batch_size: int) 
     return [
         f"# Results: {world}",
         "",
-        "Made by `report.py`; mean over seeds [95 % interval, Student's t]. Percent where a share is meant, cosines",
-        "for margins, nats for losses (sum of both directions).",
+        "Made by `report.py`; mean over seeds [95 % interval, Student's t]. Percent where a share is meant,",
+        "cosines for margins, nats for losses (sum of both directions).",
         "",
         f"Learning rates by temperature, chosen on validation with InfoNCE: {rates['chosen']}.",
         "",

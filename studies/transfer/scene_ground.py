@@ -1,4 +1,4 @@
-"""The parts world as ground: a group is a combination of shape and colour, which is all that both sides share."""
+"""The parts world as ground: a group is a combination of shape and colour, all that both sides share."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def ground(_data: Path, cache: Path) -> Ground:
         )
         return out
 
-    return Ground(training, measure, epochs=20, batch_size=256)
+    return Ground(training, measure, epochs=60, batch_size=256)
 
 
 def score(heads: Heads, world: scenes.Scenes, part: str) -> float:

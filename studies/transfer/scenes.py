@@ -1,9 +1,11 @@
-"""The parts world as the study reads it: one part a scene, so that shared and unique features are known exactly.
+"""The parts world as the study reads it: one part a scene, so that shared and unique features are known
+exactly.
 
-Shared: shape and colour, 12 x 8 combinations, all equally frequent; every caption names both. Of the image alone:
-background, place, size, turn, texture. Of the text alone: synonyms, openings, closings. Backgrounds of the shifted
-test occur nowhere in training. Images are averaged last maps of the built-in model's frozen networks on scenes of
-128 pixels, texts are counts of words: neither knows anything of the scenes beforehand.
+Shared: shape and colour, 12 x 8 combinations, all equally frequent; every caption names both. Of the image
+alone: background, place, size, turn, texture. Of the text alone: synonyms, openings, closings. Backgrounds
+of the shifted test occur nowhere in training. Images are averaged last maps of the built-in model's frozen
+networks on scenes of 128 pixels, texts are counts of words: neither knows anything of the scenes
+beforehand.
 """
 
 import re
@@ -25,10 +27,10 @@ from awase.registry import load
 SIDE = 128
 BATCH = 50
 CAPTIONS = 3
-UNSAID = {name: 0.0 for name in ("size", "texture", "defect", "background", "relation", "count")}
+UNSAID = dict.fromkeys(("size", "texture", "defect", "background", "relation", "count"), 0.0)
 SEEN, UNSEEN = VALUES["background"][:4], VALUES["background"][4:]
 PARTS = {
-    "train": (1, 8000, SEEN),
+    "train": (1, 1500, SEEN),
     "validation": (2, 1000, SEEN),
     "test": (3, 3000, SEEN),
     "shifted": (4, 2000, UNSEEN),

@@ -39,6 +39,7 @@ from awase.types import Chart, Estimate, Features, Language, Line
 PROMPTS = "prompts.json"
 SEARCHES = ("uniform", "single", "greedy", "weights", "weights:per_class=true")
 _UNIFORM = "uniform"
+_SHOWN = 5
 _MOST_LINES = 30  # of the card's table of templates
 
 
@@ -262,7 +263,7 @@ def _write(
         estimates=estimates,
         json_only=options.json,
         quiet=options.quiet,
-        lines=[*_lines(chosen), f"Prompts for awase transfer classify: {options.output / PROMPTS}"],
+        lines=[_line(chosen), f"Prompts for awase transfer classify: {options.output / PROMPTS}"],
     )
 
 
@@ -277,6 +278,11 @@ def _notes(job: _Job, sides: Sides, drawn: _Drawn, chosen: Chosen) -> list[str]:
         notes.append(
             "Every class has weights of its own, learned from its labels: they say nothing of other classes."
         )
+    if chosen.wording.kept_out:
+        notes.append(
+            f"Names of classes that are read: {chosen.wording.way} (of first, all, chosen), by folds of the "
+            "selection images."
+        )
     if sides.made_test:
         notes.append("The data has no splits: the test part was drawn, the same for every seed.")
     if drawn.fewer:
@@ -285,8 +291,8 @@ def _notes(job: _Job, sides: Sides, drawn: _Drawn, chosen: Chosen) -> list[str]:
             "what they had."
         )
     if sides.bad:
-        shown = ", ".join(f"{row.id} ({row.error_code})" for row in sides.bad[:5])
-        notes.append(f"{len(sides.bad)} images were left out: {shown}{', ...' * (len(sides.bad) > 5)}.")
+        shown = ", ".join(f"{row.id} ({row.error_code})" for row in sides.bad[:_SHOWN])
+        notes.append(f"{len(sides.bad)} images were left out: {shown}{', ...' * (len(sides.bad) > _SHOWN)}.")
     return notes
 
 
@@ -324,9 +330,9 @@ def _charts(chosen: Chosen, gain: Gain) -> list[Chart]:
     bars = [
         _bar(label, shares[name])
         for label, name in (
-            ("chosen prompts", "accuracy"),
+            ("chosen_prompts", "accuracy"),
             (BASELINE, "accuracy.baseline"),
-            ("all templates alike", "accuracy.uniform"),
+            (_UNIFORM, "accuracy.uniform"),
         )
     ]
     charts = [Chart("prompt_accuracy", tuple(bars), style="bars")]
@@ -347,10 +353,10 @@ def _bar(label: str, share: Estimate) -> Line:
 def _path(chosen: Chosen) -> Chart:
     """Accuracy with every template that greedy added."""
     steps = tuple(float(step + 1) for step in range(len(chosen.trials)))
-    lines = [Line("selection images", steps, tuple(trial.score.accuracy for trial in chosen.trials))]
+    lines = [Line("selection_images", steps, tuple(trial.score.accuracy for trial in chosen.trials))]
     kept_out = [trial.kept_out.accuracy for trial in chosen.trials if trial.kept_out is not None]
     if len(kept_out) == len(steps):
-        lines.append(Line("kept-out folds", steps, tuple(kept_out)))
+        lines.append(Line("kept_out_folds", steps, tuple(kept_out)))
     return Chart("prompt_path", tuple(lines))
 
 
@@ -361,25 +367,22 @@ def _weights(prompts: Prompts) -> list[float]:
 
 
 def _sections(chosen: Chosen, language: Language) -> tuple[CardTable, ...]:
-    weighed = sorted(
-        zip(chosen.prompts.templates, _weights(chosen.prompts), strict=True), key=lambda one: -one[1]
-    )
     head = ("テンプレート", "重み") if language == "ja" else ("template", "weight")
     title = "選ばれたテンプレート" if language == "ja" else "Chosen templates"
-    rows = tuple((template, number(weight)) for template, weight in weighed[:_MOST_LINES])
+    rows = tuple((template, number(weight)) for template, weight in _by_weight(chosen.prompts)[:_MOST_LINES])
     return (CardTable(title, head, rows),)
 
 
-def _lines(chosen: Chosen) -> list[str]:
-    weighed = sorted(
-        zip(chosen.prompts.templates, _weights(chosen.prompts), strict=True), key=lambda one: -one[1]
-    )
-    shown = "; ".join(f"{template} ({number(weight)})" for template, weight in weighed[:5])
-    more = f"; and {len(weighed) - 5} more" if len(weighed) > 5 else ""
-    lines = [f"Templates and weights: {shown}{more}."]
-    if chosen.wording.kept_out:
-        lines.append(f"Names of classes: {chosen.wording.way} (of first, all, chosen).")
-    return lines
+def _by_weight(prompts: Prompts) -> list[tuple[str, float]]:
+    """Templates with their weights, the heaviest first."""
+    return sorted(zip(prompts.templates, _weights(prompts), strict=True), key=lambda one: -one[1])
+
+
+def _line(chosen: Chosen) -> str:
+    weighed = _by_weight(chosen.prompts)
+    shown = "; ".join(f"{template} ({number(weight)})" for template, weight in weighed[:_SHOWN])
+    more = f"; and {len(weighed) - _SHOWN} more" if len(weighed) > _SHOWN else ""
+    return f"Templates and weights: {shown}{more}."
 
 
 def _template_rows(found: Candidates, chosen: Chosen) -> pa.Table:

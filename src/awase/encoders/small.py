@@ -116,12 +116,12 @@ class SmallEncoder:
             tuple((0, 0) if unknown else span for span, unknown in zip(row, is_unknown, strict=True))
             for row, is_unknown in zip(tokens.spans, (tokens.ids == UNKNOWN).tolist(), strict=True)
         )
-        device = self.text_tower.positions.device
+        reference = self.text_tower.positions
         return replace(
             tokens,
-            ids=tokens.ids.to(device),
-            mask=tokens.mask.to(device),
-            row_weights=tokens.row_weights.to(device),
+            ids=tokens.ids.to(reference.device),
+            mask=tokens.mask.to(reference.device),
+            row_weights=tokens.row_weights.to(reference.device, reference.dtype),
             spans=spans,
         )
 

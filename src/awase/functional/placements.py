@@ -9,8 +9,6 @@ Half precision is widened block by block, so that features may lie in a mapped f
 wider. Left out: several images a text, approximate search.
 """
 
-from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -18,10 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from awase.errors import DataError, ShapeError
+from awase.functional.tiles import blocks, tile, tiles, wide_kind
 
 _BLOCK = 512  # images and texts of a tile: two of its float32 buffers fit into the cache of one core
-_ROWS = 8  # image tiles that are widened together, so that a block of texts is read less often
-_LEAST = 16  # rows of a product; below it BLAS adds up in another order, and equal vectors would differ
 
 
 class Placed(NamedTuple):
@@ -98,9 +95,8 @@ def placements(
     levels = _levels(own, image_of_text, len(image_features), every=every)
     image_first, text_first = _First(len(image_features), own), _First(len(text_features), own)
     texts = _Counter(torch.arange(len(text_features), device=own.device), own, image_of_text)
-    tiles = _tiles(image_features, text_features, kind, block_size)
     owners = image_of_text.sort(stable=True)
-    for images_from, texts_from, similarity in tiles:
+    for images_from, texts_from, similarity in tiles(image_features, text_features, block_size=block_size):
         _put_own(similarity, images_from, texts_from, own, owners.values, owners.indices)
         scratch = torch.empty_like(similarity)
         for level in levels:
@@ -165,34 +161,6 @@ class _First:
             self.place[queries_from + better] = items_from + is_best.int().argmax(dim=1)
 
 
-def _tiles(
-    images: Tensor, texts: Tensor, kind: torch.dtype, block_size: int
-) -> Iterator[tuple[int, int, Tensor]]:
-    """First image, first text and similarity of each tile; a tile is overwritten by the next."""
-    side = max(_LEAST, block_size)
-    buffer = torch.empty(side * side, dtype=kind, device=images.device)
-    for rows in blocks(len(images), _ROWS * block_size):
-        wide_images = images[rows].to(kind)
-        for columns in blocks(len(texts), block_size):
-            wide_texts = texts[columns].to(kind)
-            for part in blocks(len(wide_images), block_size):
-                yield rows.start + part.start, columns.start, tile_of(wide_images[part], wide_texts, buffer)
-
-
-def tile_of(images: Tensor, texts: Tensor, buffer: Tensor | None = None) -> Tensor:
-    """Similarities of a few images with a few texts, each the same to the last bit whatever else is there."""
-    b, c = len(images), len(texts)
-    images, texts = _at_least(images), _at_least(texts)
-    shape = len(images), len(texts)
-    out = None if buffer is None else buffer[: shape[0] * shape[1]].view(shape)
-    return torch.mm(images, texts.T, out=out)[:b, :c]
-
-
-def _at_least(rows: Tensor) -> Tensor:
-    missing = _LEAST - len(rows)
-    return rows if missing <= 0 else torch.cat([rows, rows.new_zeros(missing, rows.shape[1])])
-
-
 def _own_scores(
     images: Tensor, texts: Tensor, image_of_text: Tensor, kind: torch.dtype, block_size: int
 ) -> Tensor:
@@ -202,7 +170,7 @@ def _own_scores(
     for part in blocks(len(order), min(block_size, 128)):
         rows = order[part]
         owners, place = torch.unique(image_of_text[rows], return_inverse=True)
-        similarity = tile_of(images[owners].to(kind), texts[rows].to(kind))
+        similarity = tile(images[owners].to(kind), texts[rows].to(kind))
         own[rows] = similarity[place, torch.arange(len(rows), device=own.device)]
     return own
 
@@ -250,25 +218,6 @@ def _text_ranks(levels: list[_Counter], image_of_text: Tensor) -> Tensor:
     for level in levels:
         ranks[level.place] = level.before
     return ranks
-
-
-def blocks(n: int, size: int) -> Iterator[slice]:
-    """Slices of at most `size` rows and of nearly equal length, so that the last is not a small rest.
-
-    Example:
-        >>> list(blocks(5, 4))
-        [slice(0, 3, None), slice(3, 5, None)]
-    """
-    if n == 0:
-        return
-    parts = -(-n // size)
-    ends = [n // parts * part + min(part, n % parts) for part in range(parts + 1)]
-    for start, end in pairwise(ends):
-        yield slice(start, end)
-
-
-def wide_kind(images: Tensor, texts: Tensor) -> torch.dtype:
-    return torch.promote_types(torch.promote_types(images.dtype, texts.dtype), torch.float32)
 
 
 def _require(images: Tensor, texts: Tensor, image_of_text: Tensor, block_size: int) -> None:

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from awase.errors import DataError, ShapeError
-from awase.functional.placements import blocks, tile_of, wide_kind
+from awase.functional.tiles import blocks, tile, wide_kind
 
 _QUERIES, _ITEMS = 512, 2048
 
@@ -21,7 +21,7 @@ class Top(NamedTuple):
     """The first k items of each query, best first."""
 
     scores: Float[Tensor, "q k"]
-    index: Int[Tensor, "q k"]
+    indices: Int[Tensor, "q k"]
 
 
 def top_k(
@@ -42,7 +42,7 @@ def top_k(
     Example:
         >>> import torch
         >>> items = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
-        >>> top_k(torch.tensor([[1.0, 0.0]]), items, k=2).index
+        >>> top_k(torch.tensor([[1.0, 0.0]]), items, k=2).indices
         tensor([[0, 2]])
     """
     if queries.shape[1] != items.shape[1]:
@@ -64,14 +64,14 @@ def _first(queries: Tensor, items: Tensor, k: int, block_size: int) -> tuple[Ten
     scores = queries.new_full((len(queries), k), -torch.inf)
     index = torch.zeros(len(queries), k, dtype=torch.long, device=queries.device)
     for columns in blocks(len(items), block_size):
-        similarity = tile_of(queries, items[columns].to(queries.dtype))
+        similarity = tile(queries, items[columns].to(queries.dtype))
         # an equal one that comes later is no better; a NaN is, so that it reaches the end and is refused
         better = (~(similarity.amax(dim=1) <= scores[:, -1])).nonzero()[:, 0]
         if len(better) == 0:
             continue
         found = _best_of(similarity[better], k)
         merged_scores = torch.cat([scores[better], found.scores], dim=1)
-        merged_index = torch.cat([index[better], columns.start + found.index], dim=1)
+        merged_index = torch.cat([index[better], columns.start + found.indices], dim=1)
         # what was kept stands before and has lower indices, so a stable sort keeps the rule
         order = merged_scores.argsort(dim=1, descending=True, stable=True)[:, :k]
         scores[better], index[better] = merged_scores.gather(1, order), merged_index.gather(1, order)

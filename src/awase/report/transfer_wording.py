@@ -53,6 +53,26 @@ PHRASES: Final[dict[str, Words]] = {
 """Headings of every card."""
 
 ESTIMATES: Final[dict[str, Words]] = {
+    "accuracy": {
+        "en": "Accuracy with the chosen prompts",
+        "ja": "選ばれたプロンプトでの正解率",
+    },
+    "accuracy.baseline": {
+        "en": "Accuracy without a search",
+        "ja": "探索なしの正解率",
+    },
+    "accuracy.gain": {
+        "en": "What the search gains, image by image",
+        "ja": "探索による正解率の向上（画像ごとの差）",
+    },
+    "accuracy.gain_over_uniform": {
+        "en": "What the search gains over all templates alike",
+        "ja": "全テンプレートの平均に対する向上",
+    },
+    "accuracy.uniform": {
+        "en": "Accuracy with all templates alike",
+        "ja": "全テンプレートを平均したときの正解率",
+    },
     "brier": {
         "en": "Brier score (0 is best, 2 worst)",
         "ja": "ブライアスコア（0 が最良、2 が最悪）",
@@ -60,6 +80,10 @@ ESTIMATES: Final[dict[str, Words]] = {
     "brier_after": {
         "en": "Brier score after temperature scaling",
         "ja": "温度調整後のブライアスコア",
+    },
+    "draws.gain": {
+        "en": "Gain when other images choose (smallest to largest)",
+        "ja": "選択用画像を変えたときの向上（最小〜最大）",
     },
     "ece": {
         "en": "Calibration error (ECE): how far confidence and accuracy lie apart",
@@ -85,6 +109,14 @@ ESTIMATES: Final[dict[str, Words]] = {
         "en": "Accuracy, each class counting alike",
         "ja": "クラスごとの正解率の平均",
     },
+    "mean_class_accuracy.gain": {
+        "en": "What the search gains, each class counting alike",
+        "ja": "クラスごとの正解率の平均の向上",
+    },
+    "mean_class_accuracy.gain_over_uniform": {
+        "en": "What the search gains over all templates alike, each class counting alike",
+        "ja": "全テンプレートの平均に対する、クラスごとの正解率の平均の向上",
+    },
     "mean_confidence": {
         "en": "How sure the model is of its answer, on average",
         "ja": "回答の確信度の平均",
@@ -100,6 +132,14 @@ ESTIMATES: Final[dict[str, Words]] = {
     "nll_after": {
         "en": "Loss after temperature scaling",
         "ja": "温度調整後の損失",
+    },
+    "selection.accuracy": {
+        "en": "Accuracy on the images that chose (flattered)",
+        "ja": "選択に使った画像での正解率（甘めに出る）",
+    },
+    "selection.kept_out": {
+        "en": "The same on folds that were kept out (of the best search, so still flattered)",
+        "ja": "交差検証での正解率（最良の探索の値なので甘めに出る）",
     },
     "top_1_accuracy": {
         "en": "Accuracy: right at the first guess",
@@ -160,6 +200,48 @@ CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
             "各クラスの画像がどのクラスと答えられたかの割合です。行の和は 1 で、対角線が正解です。",
         ),
     },
+    "prompt_accuracy": {
+        "en": ChartWords(
+            "Accuracy on images that had no say in the choice",
+            "prompts",
+            "share of the images that are right",
+            "Lines are 95 % intervals (Wilson). The interval of the difference is tighter than they look.",
+        ),
+        "ja": ChartWords(
+            "選択に使っていない画像での正解率",
+            "プロンプト",
+            "正解した画像の割合",
+            "線は 95 % 区間（ウィルソン）です。差の区間は見かけより狭くなります。",
+        ),
+    },
+    "prompt_path": {
+        "en": ChartWords(
+            "Templates added one by one",
+            "templates added",
+            "accuracy",
+            "Images that choose flatter the path; where the folds stop rising, more templates do not help.",
+        ),
+        "ja": ChartWords(
+            "テンプレートを一つずつ加えたときの正解率",
+            "加えたテンプレートの数",
+            "正解率",
+            "選択に使う画像では甘めに出ます。交差検証の値が伸びなくなれば、追加しても効果はありません。",
+        ),
+    },
+    "prompt_searches": {
+        "en": ChartWords(
+            "Ways to choose, on folds of the images that choose",
+            "search",
+            "accuracy on kept-out folds",
+            "The best of these was taken. None is a figure of what to expect.",
+        ),
+        "ja": ChartWords(
+            "探索方法の比較（交差検証）",
+            "探索方法",
+            "交差検証での正解率",
+            "最良のものを採用しています。新しい画像での性能を示す値ではありません。",
+        ),
+    },
     "reliability": {
         "en": ChartWords(
             "Does confidence mean what it says?",
@@ -206,7 +288,12 @@ CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
 LABELS: Final[dict[str, Words]] = {
     "after_fit": {"en": "after temperature scaling", "ja": "温度調整後"},
     "as_it_came": {"en": "as the model came", "ja": "調整前のモデル"},
+    "baseline": {"en": "without a search", "ja": "探索なし"},
+    "chosen_prompts": {"en": "chosen prompts", "ja": "選ばれたプロンプト"},
+    "kept_out_folds": {"en": "folds that were kept out", "ja": "交差検証"},
     "right_answers": {"en": "right answers", "ja": "正解"},
+    "selection_images": {"en": "images that choose", "ja": "選択に使う画像"},
+    "uniform": {"en": "all templates alike", "ja": "全テンプレートの平均"},
     "wrong_answers": {"en": "wrong answers", "ja": "誤答"},
     "kept step": {"en": "kept step", "ja": "採用したステップ"},
     "loss": {"en": "loss", "ja": "損失"},
@@ -227,8 +314,36 @@ NOTES: Final[dict[str, str]] = {
     "Images that could not be read and count for nothing: {n} ({codes}).": (
         "読めずに集計から除いた画像：{n} 枚（{codes}）。"
     ),
+    "Every class has weights of its own, learned from its labels: they say nothing of other classes.": (
+        "クラスごとに重みを学習しているため、他のクラスには使えません。"
+    ),
+    "Names of classes that are read: {way} (of first, all, chosen), by folds of the selection images.": (
+        "クラス名の読み方：{way}（first、all、chosen のうち、選択用画像の交差検証による）。"
+    ),
+    "No gain is shown: the interval of the difference, {low} to {high}, holds 0.": (
+        "向上は示されていません。差の区間（{low}〜{high}）は 0 を含みます。"
+    ),
     "No temperature was fitted: --calibrate-split or --calibrate-share says on which images.": (
         "温度調整は行っていません。--calibrate-split または --calibrate-share で調整用の画像を指定できます。"
+    ),
+    "Nothing can be said of the gain: there are too few kept-out images for an interval.": (
+        "評価用の画像が少なすぎるため、向上については何も言えません。"
+    ),
+    "The chosen prompts do harm on kept-out images: the interval of the difference is {low} to {high}.": (
+        "選ばれたプロンプトは評価用画像での正解率を下げています。差の区間は {low}〜{high} です。"
+    ),
+    "The chosen prompts gain on kept-out images: the interval of the difference is {low} to {high}.": (
+        "選ばれたプロンプトは評価用画像での正解率を上げています。差の区間は {low}〜{high} です。"
+    ),
+    "The data has no splits: the test part was drawn, the same for every seed.": (
+        "データに分割がないため、評価用の画像は抽選で決めました（シードによらず同じ）。"
+    ),
+    "{n} classes had fewer than {shots} images to choose on and gave what they had.": (
+        "選択用画像が {shots} 枚に満たないクラスが {n} 個あり、ある分だけ使いました。"
+    ),
+    "{n} images were left out: {which}.": "除外した画像：{n} 枚（{which}）。",
+    "{search} did best of {n} ways on folds of the {images} selection images.": (
+        "選択用画像 {images} 枚の交差検証で、{n} 通りのうち {search} が最良でした。"
     ),
     "The calibration error is about what chance alone would show on so few images.": (
         "較正誤差は、この枚数で偶然生じる大きさと同程度です。"

@@ -27,8 +27,8 @@ class Gain:
     """Figures and answers on the kept-out images.
 
     Attributes:
-        estimates: `accuracy` and `mean_class_accuracy` of the chosen prompts; of each other set of prompts its
-            accuracy and, image by image, what the chosen ones gain over it.
+        estimates: `accuracy` and `mean_class_accuracy` of the chosen prompts; of each other set of prompts
+            its accuracy and, image by image, what the chosen ones gain over it.
         predicted: class by the chosen prompts.
         others: class by each other set.
     """

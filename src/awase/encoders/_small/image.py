@@ -69,7 +69,7 @@ class PoolingLayer(nn.Module):
         return self.query[None, :, None].expand(len(hidden), -1, -1, -1), key, value
 
     def merge(
-        self, hidden: Float[Tensor, "b 1 w"], attended: Float[Tensor, "b h 1 c"]
+        self, hidden: Float[Tensor, "b q w"], attended: Float[Tensor, "b h 1 c"]
     ) -> Float[Tensor, "b 1 p"]:
         """Heads side by side; there is no way straight on, so `hidden` is not read."""
         return attended.transpose(1, 2).flatten(2)

@@ -176,7 +176,7 @@ class PairModel(nn.Module):
             heads: False for what the encoder says without its head.
         """
         if isinstance(sources.images, Photos):
-            rows = on_device(self.encoder, sources.images.rows(numbers))
+            rows = sources.images.rows(numbers).to(next(self.encoder.module.parameters()))
             run = run_image if self.recipe.embedding == "trained" else run_prefix
             with autocast(self.recipe.precision, self.device.type):
                 embeddings = run(image_tower_of(self.encoder), rows)

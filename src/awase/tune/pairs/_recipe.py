@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from awase.errors import DataError
 from awase.functional.heads import KINDS
 from awase.training.contrast import Objective
+from awase.training.precision import is_lowered
 from awase.tune._recipe import require_range
 
 PARTS = ("heads", "image", "text")
@@ -92,6 +93,7 @@ class PairRecipe:
             raise DataError(f"temperature is learned, fixed or a number, got {self.temperature!r}.")
         if not isinstance(self.temperature, str) and not 0 < self.temperature < math.inf:
             raise DataError(f"a temperature must be positive, got {self.temperature}.")
+        is_lowered(self.precision, "cpu")  # refuses what is none
         self._require_ranges()
 
     def _require_ranges(self) -> None:
