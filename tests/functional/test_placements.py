@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from awase.errors import DataError, ShapeError
+from awase.errors import DataError
 from awase.functional import tiles
 from awase.functional.placements import Placed, Placements, placements
 from awase.functional.similarity import normalize
@@ -41,9 +41,11 @@ def _pairs(seed: int, kind: str, n: int = 23, m: int = 61) -> tuple[Tensor, Tens
         texts = torch.randint(-1, 2, (m, 3), generator=generator).float()
     else:  # equal vectors at different places: only they may tie
         images = normalize(torch.randn(n, 19, generator=generator))
-        texts = normalize(images[torch.randint(n, (m,), generator=generator)] + torch.randn(m, 19))
-        images[torch.randint(n, (n // 2,), generator=generator)] = images[0]
-        texts[torch.randint(m, (m // 2,), generator=generator)] = texts[1]
+        texts = normalize(
+            images[torch.randint(n, (m,), generator=generator)] + torch.randn(m, 19, generator=generator)
+        )
+        images[torch.randint(n, (n // 2,), generator=generator)] = images[0].clone()
+        texts[torch.randint(m, (m // 2,), generator=generator)] = texts[1].clone()
     owners = torch.cat([torch.arange(n), torch.randint(n, (m - n,), generator=generator)])
     return images, texts, owners[torch.randperm(m, generator=generator)]
 
@@ -131,10 +133,6 @@ def test_no_tile_is_larger_than_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_bad_input() -> None:
     eye = torch.eye(2)
-    with pytest.raises(ShapeError, match="3 numbers and text vectors 2"):
-        placements(torch.eye(3), eye, image_of_text=torch.arange(2))
-    with pytest.raises(ShapeError, match="2 texts came with 1"):
-        placements(eye, eye, image_of_text=torch.arange(1))
     with pytest.raises(DataError, match="an image of the set"):
         placements(eye, eye, image_of_text=torch.tensor([0, 2]))
     with pytest.raises(DataError, match="an image of the set"):

@@ -70,7 +70,7 @@ def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
         _draw(STYLES["line"], tmp_path / "a.pdf")
 
 
-@pytest.mark.parametrize("k", [1, 3, 30, 60])
+@pytest.mark.parametrize("k", [1, 13, 50])
 def test_matrices_of_any_size(k: int, tmp_path: Path) -> None:
     values = tuple(tuple(float(x == y) for x in range(k)) for y in range(k))
     matrix = Matrix("m", tuple(f"name {i}" for i in range(k)), values)

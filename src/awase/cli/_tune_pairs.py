@@ -29,7 +29,7 @@ from awase.errors import DataError
 from awase.protocols import Encoder, StoringEncoder
 from awase.training import devices
 from awase.training.loop import Report
-from awase.tune.pairs._fit import PairTask, TrainedPairs, fit_pairs
+from awase.tune.pairs._fit import PairTask, TrainedPairs, fit_pairs, save_pairs
 from awase.tune.pairs._recipe import SCRATCH_RATE, PairRecipe
 from awase.tune.pairs._rows import PairRows, read_rows, split_names
 from awase.types import BadRow, Estimate, Pair
@@ -329,14 +329,7 @@ def _write(
         language=options.lang.value,
     )
     # config.json comes last: where it lies, the model is whole and the checkpoint is needed no more
-    registry.load("encoder", "tuned").write_tuned(
-        options.output,
-        base=trained.base,
-        weights=trained.weights,
-        heads=trained.heads,
-        logit_scale=trained.logit_scale,
-        facts=facts,
-    )
+    save_pairs(options.output, trained, facts=facts)
     if isinstance(task.encoder, StoringEncoder) and hasattr(task.encoder.store, "close"):
         task.encoder.store.close()  # its file may lie in the folder that goes away now
     shutil.rmtree(options.output / _CHECKPOINT, ignore_errors=True)

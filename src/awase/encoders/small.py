@@ -39,6 +39,7 @@ _KIND = "awase-small"
 _CHUNK = 256  # texts in one forward pass
 _FIRST_SCALE = 1 / 0.07  # what contrastive training starts from
 _SMALLEST, _LARGEST = 32, 128  # side of the image
+_TOKEN_DEVIATION = 0.5
 
 
 class SmallEncoder:
@@ -205,10 +206,7 @@ def create(
     generator = torch.Generator().manual_seed(seed)
     image_tower, text_tower = image_tower.to_empty(device="cpu"), text_tower.to_empty(device="cpu")
     initialise_image(image_tower, generator=generator)
-    initialise_text(text_tower, generator=generator)
-    for name, value in text_tower.named_parameters():
-        if value.ndim < 2:  # what the other function leaves alone
-            nn.init.constant_(value, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
+    _initialise_text(text_tower, generator)
     _write(Path(folder), config, image_tower, text_tower, tokenizer.to_str())
     return load(str(folder))
 
@@ -297,6 +295,15 @@ def load(
     )
     tokenization = Tokenization(backend=backend, context=context, pooling="end", end_id=END, pad_id=PAD)
     return SmallEncoder(spec, {**config, "logit_scale": scale}, text_tower, image_tower, tokenization)
+
+
+def _initialise_text(tower: CausalTextTower, generator: torch.Generator) -> None:
+    initialise_text(tower, generator=generator)
+    # large beside the layers' writing: vectors of 0.02 have gradients so steep that training collapses
+    nn.init.normal_(tower.tokens.weight, 0.0, _TOKEN_DEVIATION, generator=generator)
+    for name, value in tower.named_parameters():
+        if value.ndim < 2:  # what the other function leaves alone
+            nn.init.constant_(value, 1.0 if "norm" in name and name.endswith("weight") else 0.0)
 
 
 def _towers(config: Mapping[str, Any]) -> tuple[SmallImageTower, CausalTextTower]:

@@ -2,11 +2,11 @@
 
     image_features  (n, d)   F16, BF16, F32 or F64; unit vectors
     text_features   (m, d)   likewise
-    image_of_text   (m,)     integers: row of each text's image; may be missing where text i is that of image i
+    image_of_text   (m,)     integers: row of each text's image; may be missing where text i is image i's
 
 The file is mapped, not read: a million vectors cost no memory until they are looked at. A mapped file must
-not be changed while it is in use. `encoder` and `logit_scale` of the file's metadata are taken over where they
-are there. Left out: NumPy's own formats, and names and captions of the rows.
+not be changed while it is in use. `encoder` and `logit_scale` of the file's metadata are taken over where
+they are there. Left out: NumPy's own formats, and names and captions of the rows.
 """
 
 import json

@@ -153,6 +153,221 @@ ESTIMATES: Final[dict[str, Words]] = {
         "en": "What the loss allows at most: share of images whose class is not among the first {0}",
         "ja": "損失から導かれる誤り率の上限（上位 {0} 件に正解がない割合）",
     },
+    "alignment": {
+        "en": "Alignment: squared distance of an image and its text (0 is best)",
+        "ja": "整列度：画像とテキストの二乗距離（0 が最良）",
+    },
+    "any_false_negative.counted": {
+        "en": "Chance that a pair meets at least one of them (by label, counted in drawn batches)",
+        "ja": "そのような組が 1 つ以上ある確率（ラベルによる、抽出したバッチでの実測）",
+    },
+    "any_false_negative.equal_captions": {
+        "en": "Chance that a pair meets at least one of them (by equal captions)",
+        "ja": "そのような組が 1 つ以上ある確率（同一キャプションによる）",
+    },
+    "any_false_negative.labels": {
+        "en": "Chance that a pair meets at least one of them (by label)",
+        "ja": "そのような組が 1 つ以上ある確率（ラベルによる）",
+    },
+    "any_false_negative.nouns": {
+        "en": "Chance that a pair meets at least one of them (by equal nouns)",
+        "ja": "そのような組が 1 つ以上ある確率（同一の名詞集合による）",
+    },
+    "any_false_negative.outscored": {
+        "en": "Chance that a pair meets at least one of them (by what the model scores as high)",
+        "ja": "そのような組が 1 つ以上ある確率（モデルの類似度による）",
+    },
+    "any_false_negative.similar_captions": {
+        "en": "Chance that a pair meets at least one of them (by similar captions)",
+        "ja": "そのような組が 1 つ以上ある確率（類似キャプションによる）",
+    },
+    "batch_excess": {
+        "en": "Loss above that floor: what training could still remove",
+        "ja": "下限を超える損失（学習で減らせる分）",
+    },
+    "batch_floor": {
+        "en": "Loss of perfect vectors in the same batches",
+        "ja": "同じバッチで完全なベクトルに残る損失",
+    },
+    "batch_loss": {
+        "en": "Contrastive loss of these vectors in batches",
+        "ja": "バッチでの対照損失",
+    },
+    "completeness_alpha_{}": {
+        "en": "Share of pairs of pairs without a margin of {0}",
+        "ja": "余裕 {0} を満たさないペア同士の割合",
+    },
+    "completeness_beta.images": {
+        "en": "How much images of one label vary in their score (variance)",
+        "ja": "同じラベルの画像によるスコアの分散",
+    },
+    "completeness_beta.texts": {
+        "en": "How much texts of one label vary in their score (variance)",
+        "ja": "同じラベルのテキストによるスコアの分散",
+    },
+    "completeness_gamma": {
+        "en": "Largest margin that nearly all pairs of pairs have",
+        "ja": "ほぼすべてのペア同士が満たす余裕の最大値",
+    },
+    "effective_rank.images": {
+        "en": "Effective number of directions of the images",
+        "ja": "画像ベクトルの実効次元数",
+    },
+    "effective_rank.texts": {
+        "en": "Effective number of directions of the texts",
+        "ja": "テキストベクトルの実効次元数",
+    },
+    "false_negatives.counted": {
+        "en": "Right pairs of a batch that count as wrong, for each pair (by label, counted in "
+        "drawn batches)",
+        "ja": "正しいのに不正解とみなされる組の数、1 ペア当たり（ラベルによる、抽出したバッチでの実測）",
+    },
+    "false_negatives.equal_captions": {
+        "en": "Right pairs of a batch that count as wrong, for each pair (by equal captions)",
+        "ja": "正しいのに不正解とみなされる組の数、1 ペア当たり（同一キャプションによる）",
+    },
+    "false_negatives.labels": {
+        "en": "Right pairs of a batch that count as wrong, for each pair (by label)",
+        "ja": "正しいのに不正解とみなされる組の数、1 ペア当たり（ラベルによる）",
+    },
+    "false_negatives.nouns": {
+        "en": "Right pairs of a batch that count as wrong, for each pair (by equal nouns)",
+        "ja": "正しいのに不正解とみなされる組の数、1 ペア当たり（同一の名詞集合による）",
+    },
+    "false_negatives.outscored": {
+        "en": "Right pairs of a batch that count as wrong, for each pair (by what the model scores as high)",
+        "ja": "正しいのに不正解とみなされる組の数、1 ペア当たり（モデルの類似度による）",
+    },
+    "false_negatives.similar_captions": {
+        "en": "Right pairs of a batch that count as wrong, for each pair (by similar captions)",
+        "ja": "正しいのに不正解とみなされる組の数、1 ペア当たり（類似キャプションによる）",
+    },
+    "label_margin_not_positive.image_to_text": {
+        "en": "Share without a margin, against other labels only, images finding their text (1 - R@1)",
+        "ja": "余裕が 0 以下の割合（他ラベルのみとの比較）、画像からテキスト（1 - R@1）",
+    },
+    "label_margin_not_positive.text_to_image": {
+        "en": "Share without a margin, against other labels only, texts finding their image (1 - R@1)",
+        "ja": "余裕が 0 以下の割合（他ラベルのみとの比較）、テキストから画像（1 - R@1）",
+    },
+    "label_margin_q{}.image_to_text": {
+        "en": "Margin of the right item, against other labels only, images finding their text: {0} "
+        "% of the pairs lie below",
+        "ja": "正解の余裕（他ラベルのみとの比較）、画像からテキスト：下位 {0} % 点",
+    },
+    "label_margin_q{}.text_to_image": {
+        "en": "Margin of the right item, against other labels only, texts finding their image: {0} "
+        "% of the pairs lie below",
+        "ja": "正解の余裕（他ラベルのみとの比較）、テキストから画像：下位 {0} % 点",
+    },
+    "label_margin_ties.image_to_text": {
+        "en": "Share of ties with a wrong item, against other labels only, images finding their text",
+        "ja": "不正解と同点の割合（他ラベルのみとの比較）、画像からテキスト",
+    },
+    "label_margin_ties.text_to_image": {
+        "en": "Share of ties with a wrong item, against other labels only, texts finding their image",
+        "ja": "不正解と同点の割合（他ラベルのみとの比較）、テキストから画像",
+    },
+    "largest_safe_temperature": {
+        "en": "Largest temperature at which wrong items hardly count",
+        "ja": "不正解の影響がほぼ消える温度の上限",
+    },
+    "loss_floor.equal_captions": {
+        "en": "Loss that perfect vectors would still have, one direction (by equal captions)",
+        "ja": "完全なベクトルでも残る損失、片方向（同一キャプションによる）",
+    },
+    "loss_floor.labels": {
+        "en": "Loss that perfect vectors would still have, one direction (by label)",
+        "ja": "完全なベクトルでも残る損失、片方向（ラベルによる）",
+    },
+    "loss_floor.nouns": {
+        "en": "Loss that perfect vectors would still have, one direction (by equal nouns)",
+        "ja": "完全なベクトルでも残る損失、片方向（同一の名詞集合による）",
+    },
+    "loss_floor.outscored": {
+        "en": "Loss that perfect vectors would still have, one direction (by what the model scores as high)",
+        "ja": "完全なベクトルでも残る損失、片方向（モデルの類似度による）",
+    },
+    "loss_floor.similar_captions": {
+        "en": "Loss that perfect vectors would still have, one direction (by similar captions)",
+        "ja": "完全なベクトルでも残る損失、片方向（類似キャプションによる）",
+    },
+    "margin_enough": {
+        "en": "Share of the pairs with at least that margin",
+        "ja": "必要な余裕を持つペアの割合",
+    },
+    "margin_gamma": {
+        "en": "Margin that nearly all pairs have (its lowest quantile)",
+        "ja": "ほぼすべてのペアが持つ余裕（下位分位点）",
+    },
+    "margin_needed": {
+        "en": "Margin that the temperature in use would need",
+        "ja": "使用中の温度に必要な余裕",
+    },
+    "margin_not_positive.image_to_text": {
+        "en": "Share without a margin, images finding their text (1 - R@1)",
+        "ja": "余裕が 0 以下の割合、画像からテキスト（1 - R@1）",
+    },
+    "margin_not_positive.text_to_image": {
+        "en": "Share without a margin, texts finding their image (1 - R@1)",
+        "ja": "余裕が 0 以下の割合、テキストから画像（1 - R@1）",
+    },
+    "margin_q{}.image_to_text": {
+        "en": "Margin of the right item, images finding their text: {0} % of the pairs lie below",
+        "ja": "正解の余裕、画像からテキスト：下位 {0} % 点",
+    },
+    "margin_q{}.text_to_image": {
+        "en": "Margin of the right item, texts finding their image: {0} % of the pairs lie below",
+        "ja": "正解の余裕、テキストから画像：下位 {0} % 点",
+    },
+    "margin_ties.image_to_text": {
+        "en": "Share of ties with a wrong item, images finding their text",
+        "ja": "不正解と同点の割合、画像からテキスト",
+    },
+    "margin_ties.text_to_image": {
+        "en": "Share of ties with a wrong item, texts finding their image",
+        "ja": "不正解と同点の割合、テキストから画像",
+    },
+    "modality_gap": {
+        "en": "Modality gap: distance between the mean image and the mean text",
+        "ja": "モダリティギャップ：画像とテキストの平均間の距離",
+    },
+    "temperature": {
+        "en": "Temperature in use",
+        "ja": "使用中の温度",
+    },
+    "transfer_bound_{}.image_to_text": {
+        "en": "Bound on the share with {0} or more wrong items as high, images finding their text",
+        "ja": "不正解 {0} 件以上が正解以上となる割合の上限、画像からテキスト",
+    },
+    "transfer_bound_{}.text_to_image": {
+        "en": "Bound on the share with {0} or more wrong items as high, texts finding their image",
+        "ja": "不正解 {0} 件以上が正解以上となる割合の上限、テキストから画像",
+    },
+    "transfer_bound_{}.zero_shot": {
+        "en": "Bound on the share with {0} or more wrong items as high, zero-shot",
+        "ja": "不正解 {0} 件以上が正解以上となる割合の上限、ゼロショット",
+    },
+    "transfer_error_{}.image_to_text": {
+        "en": "Share with {0} or more wrong items as high, images finding their text",
+        "ja": "不正解 {0} 件以上が正解以上となる割合、画像からテキスト",
+    },
+    "transfer_error_{}.text_to_image": {
+        "en": "Share with {0} or more wrong items as high, texts finding their image",
+        "ja": "不正解 {0} 件以上が正解以上となる割合、テキストから画像",
+    },
+    "transfer_error_{}.zero_shot": {
+        "en": "Share with {0} or more wrong items as high, zero-shot",
+        "ja": "不正解 {0} 件以上が正解以上となる割合、ゼロショット",
+    },
+    "uniformity.images": {
+        "en": "Uniformity of the images (lower is more spread out)",
+        "ja": "画像の一様性（低いほど広がっている）",
+    },
+    "uniformity.texts": {
+        "en": "Uniformity of the texts (lower is more spread out)",
+        "ja": "テキストの一様性（低いほど広がっている）",
+    },
 }
 """What each number means, as a reader who knows no jargon would say it; `{}` stands for a number."""
 
@@ -169,7 +384,8 @@ CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
             "クラス別の正解率",
             "クラス",
             "そのクラスの画像のうち正解した割合",
-            "低い順です。線は 95 % 区間（ウィルソン）です。クラスが多いときは低い 20 個と高い 20 個を示します。",
+            "低い順です。線は 95 % 区間（ウィルソン）です。クラスが多いときは低い 20 個と高い 20 "
+            "個を示します。",
         ),
     },
     "confidence": {
@@ -282,6 +498,123 @@ CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
             "学習中の損失", "ステップ", "損失（nats）", "低いほど良い。学習に使ったペアでの値。"
         ),
     },
+    "any_false_negative": {
+        "en": ChartWords(
+            "How often a batch punishes a right pair",
+            "pairs in a batch",
+            "chance that a pair meets a false negative",
+            "Larger batches hold more pairs that are right and count as wrong. Each line is "
+            "another way to tell; none but labels is the truth.",
+        ),
+        "ja": ChartWords(
+            "バッチ内で正しい組が不正解とみなされる頻度",
+            "バッチのペア数",
+            "1 つ以上ある確率",
+            "バッチが大きいほど増えます。線ごとに判定方法が異なり、ラベル以外は近似です。",
+        ),
+    },
+    "completeness": {
+        "en": ChartWords(
+            "Share of pairs that break a margin",
+            "margin asked for (cosine)",
+            "share of pairs of pairs",
+            "The lower and the further right the curve rises, the more the score follows what "
+            "image and text share.",
+        ),
+        "ja": ChartWords(
+            "余裕を満たさない組の割合",
+            "求める余裕（コサイン）",
+            "ペア同士の割合",
+            "曲線が低く右で立ち上がるほど、スコアは画像とテキストの共通内容に従っています。",
+        ),
+    },
+    "explained_variance": {
+        "en": ChartWords(
+            "In how many directions vectors vary",
+            "directions, the strongest first",
+            "share of the variance",
+            "A curve that rises at once says that few directions carry nearly everything.",
+        ),
+        "ja": ChartWords(
+            "ベクトルが変化する方向の数",
+            "方向の数（強い順）",
+            "分散の割合",
+            "すぐに立ち上がる曲線は、少数の方向にほぼすべてが集まっていることを示します。",
+        ),
+    },
+    "label_margins": {
+        "en": ChartWords(
+            "How far the right item is ahead of the best item of another label",
+            "margin (cosine)",
+            "share of pairs",
+            "As above, with items of the same label left out: they are not wrong.",
+        ),
+        "ja": ChartWords(
+            "正解が他ラベルの最良の項目をどれだけ上回るか",
+            "余裕（コサイン）",
+            "ペアの割合",
+            "同じラベルの項目は不正解とみなさず除いています。",
+        ),
+    },
+    "loss_floor": {
+        "en": ChartWords(
+            "Loss that even perfect vectors have",
+            "pairs in a batch",
+            "loss (nats, one direction)",
+            "What training reports is worth comparing only above this line.",
+        ),
+        "ja": ChartWords(
+            "完全なベクトルでも残る損失",
+            "バッチのペア数",
+            "損失（nats、片方向）",
+            "学習の損失は、この線を超えた分だけを比べるべきです。",
+        ),
+    },
+    "margins": {
+        "en": ChartWords(
+            "How far the right item is ahead of the best wrong one",
+            "margin (cosine)",
+            "share of pairs",
+            "Right of 0 the pair is found. Pairs that only just win are lost when the wording or "
+            "the photos change a little.",
+        ),
+        "ja": ChartWords(
+            "正解が最良の不正解をどれだけ上回るか",
+            "余裕（コサイン）",
+            "ペアの割合",
+            "0 より右なら正しく検索できます。0 に近いペアは、文や画像が少し変わると失われます。",
+        ),
+    },
+    "safe_temperature": {
+        "en": ChartWords(
+            "Largest safe temperature",
+            "pairs in a batch",
+            "temperature",
+            "Below a line, that quantile of the margins is enough for the batch size. Where the "
+            "temperature in use lies above it, wrong items still shape the loss.",
+        ),
+        "ja": ChartWords(
+            "安全な温度の上限",
+            "バッチのペア数",
+            "温度",
+            "線より低い温度なら、その分位点の余裕で足ります。使用中の温度が線より上なら、"
+            "不正解がまだ損失に影響します。",
+        ),
+    },
+    "transfer_bound": {
+        "en": ChartWords(
+            "Bound on the error, and the error",
+            "temperature",
+            "share of queries",
+            "The bound follows from the loss and always holds; above 1 it says nothing.",
+        ),
+        "ja": ChartWords(
+            "誤り率の上限と実際の誤り率",
+            "温度",
+            "問い合わせの割合",
+            "上限は損失から導かれ常に成り立ちます。1 を超えると意味がありません。",
+        ),
+    },
 }
 """Each figure by the name of its chart."""
 
@@ -297,6 +630,27 @@ LABELS: Final[dict[str, Words]] = {
     "wrong_answers": {"en": "wrong answers", "ja": "誤答"},
     "kept step": {"en": "kept step", "ja": "採用したステップ"},
     "loss": {"en": "loss", "ja": "損失"},
+    "alpha": {"en": "share that breaks it", "ja": "満たさない割合"},
+    "batch_size": {"en": "batch in question", "ja": "対象のバッチ"},
+    "bound.image_to_text": {"en": "bound, image to text", "ja": "上限、画像からテキスト"},
+    "bound.text_to_image": {"en": "bound, text to image", "ja": "上限、テキストから画像"},
+    "bound.zero_shot": {"en": "bound", "ja": "上限"},
+    "equal_captions": {"en": "equal caption", "ja": "同一キャプション"},
+    "error.image_to_text": {"en": "error, image to text", "ja": "誤り率、画像からテキスト"},
+    "error.text_to_image": {"en": "error, text to image", "ja": "誤り率、テキストから画像"},
+    "error.zero_shot": {"en": "error", "ja": "誤り率"},
+    "image_to_text": {"en": "image to text", "ja": "画像からテキスト"},
+    "images": {"en": "images", "ja": "画像"},
+    "labels": {"en": "same label", "ja": "同じラベル"},
+    "margin_quantile_{}": {"en": "margin at quantile {0}", "ja": "余裕の分位点 {0}"},
+    "no_margin": {"en": "no margin", "ja": "余裕なし"},
+    "nouns": {"en": "same nouns", "ja": "同じ名詞"},
+    "outscored": {"en": "scored as high", "ja": "同等以上の類似度"},
+    "similar_captions": {"en": "similar caption", "ja": "類似キャプション"},
+    "temperature": {"en": "temperature in use", "ja": "使用中の温度"},
+    "temperature_in_use": {"en": "temperature in use", "ja": "使用中の温度"},
+    "text_to_image": {"en": "text to image", "ja": "テキストから画像"},
+    "texts": {"en": "texts", "ja": "テキスト"},
 }
 """Lines and marks of figures."""
 
@@ -368,6 +722,52 @@ NOTES: Final[dict[str, str]] = {
     "The weights belong to this base alone, which is named by its hash.": (
         "重みはこの元モデル専用で、元モデルはハッシュで特定される。"
     ),
+    "All images have the same label, so there are no margins between labels, and no zero-shot task.": (
+        "すべての画像のラベルが同じため、ラベル間の余裕もゼロショット課題もありません。"
+    ),
+    "At the temperature {temperature} the bound on the error is above 1 and says nothing.": (
+        "温度 {temperature} では誤り率の上限が 1 を超え、意味を持ちません。"
+    ),
+    "Gap is not margin: the modality gap is {gap}, the median margin {forward} from image to text "
+    "and {backward} from text to image. Closing the gap may change no rank.": (
+        "ギャップと余裕は別物です。モダリティギャップは {gap}、余裕の中央値は画像からテキストで "
+        "{forward}、テキス"
+        "トから画像で {backward} です。ギャップを閉じても順位は変わらないことがあります。"
+    ),
+    "Left out: the proxy {proxy} of false negatives. {why}": ("偽陰性の近似 {proxy} は省きました。{why}"),
+    "No temperature is safe: the {share} quantile of the margin is {gamma}, so these pairs lose to a "
+    "wrong item at any temperature.": (
+        "安全な温度はありません。余裕の {share} 分位点が {gamma} で、"
+        "どの温度でも不正解に負けるペアがあります。"
+    ),
+    "Rows that could not be read and count for nothing: {n} ({codes}).": (
+        "読めずに集計から除いた行：{n} 件（{codes}）。"
+    ),
+    "The completeness curve is of {n} images with {m} texts, drawn of {all}.": (
+        "完全性曲線は {all} 枚から抽出した {n} 枚とそのテキスト {m} 件によるものです。"
+    ),
+    "The features came without a logit scale, so the temperature is taken as {temperature}; give the "
+    "model's own.": (
+        "ロジットスケールがないため、温度を {temperature} としました。モデルの値を指定してください。"
+    ),
+    "The loss was measured in batches of {size}, all images there are, instead of {wanted}: the two "
+    "floors are not to be compared.": (
+        "損失は {wanted} ではなく全画像 {size} 枚のバッチで測りました。二つの下限は比べられません。"
+    ),
+    "The rate of false negatives was not counted in batches of {size}, which the {n} images do not "
+    "fill; the formulas hold all the same.": (
+        "画像が {n} 枚で {size} のバッチを満たさないため、偽陰性の実測は行っていません。"
+        "式による値は有効です。"
+    ),
+    "The texts are prompts, equal within a class: margins and losses count items of other classes "
+    "only, so that from image to text they are those of zero-shot classification.": (
+        "テキストはクラスのプロンプトで、クラス内では同一です。"
+        "余裕と損失は他クラスの項目だけを数えるため、画像からテキストの値は"
+        "ゼロショット分類の値です。"
+    ),
+    "Without labels every image counts as a shared feature of its own.": (
+        "ラベルがないため、各画像をそれぞれ別の共有特徴とみなしました。"
+    ),
 }
 """A note in English, with `{name}` where it differs from run to run, and the same in Japanese."""
 
@@ -390,7 +790,8 @@ def estimate_words(name: str, language: Language) -> str:
 
 
 def label_words(label: str, language: Language) -> str:
-    """A line or a mark of a figure; the label itself, such as the name of a class, where it has no words."""
+    """A line or a mark of a figure; the label itself, such as the name of a class, where it has "
+    "no words."""
     return _found(LABELS, label, language)
 
 

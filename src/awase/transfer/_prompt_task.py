@@ -15,6 +15,8 @@ from torch import Tensor
 from awase.errors import DataError, ShapeError
 from awase.transfer._mixture import mixture
 
+_DIGITS = 6  # of a probability: equal prompts that were encoded in other batches must tie
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PromptTask:
@@ -86,7 +88,7 @@ def scored(similarity: Float[Tensor, "n k"], labels: Int[Tensor, " n"], *, logit
     """
     right = first_best(similarity) == labels
     chance = (logit_scale * similarity.double()).softmax(dim=1).gather(1, labels[:, None])
-    return Score(int(right.sum()) / len(labels), float(chance.mean()))
+    return Score(int(right.sum()) / len(labels), round(float(chance.mean()), _DIGITS))
 
 
 def pooled(parts: Sequence[tuple[Score, int]]) -> Score:
@@ -99,7 +101,8 @@ def pooled(parts: Sequence[tuple[Score, int]]) -> Score:
     n = sum(size for _, size in parts)
     # rounded back to whole images: equal counts must compare equal
     hits = sum(round(score.accuracy * size) for score, size in parts)
-    return Score(hits / n, sum(score.probability * size for score, size in parts) / n)
+    chance = sum(score.probability * size for score, size in parts) / n
+    return Score(hits / n, round(chance, _DIGITS))
 
 
 @dataclass(frozen=True, slots=True)

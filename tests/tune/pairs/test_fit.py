@@ -1,9 +1,8 @@
 """Training on pairs: every part that can learn, no step as no change, equal results however it is run."""
 
-import inspect
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from awase.errors import DataError, EncoderError, LeakError
 from awase.functional.retrieval import ranks
 from awase.images import from_pixels
 from awase.protocols import Encoder
-from awase.training import loop
 from awase.tune.pairs._fit import PairTask, TrainedPairs, fit_pairs
 from awase.tune.pairs._recipe import PairRecipe
 from awase.tune.pairs._rows import PairRows, read_rows
@@ -45,7 +43,7 @@ def pairs(n_train: int = 16, n_dev: int = 8) -> list[Pair | BadRow]:
     return rows
 
 
-def task_of(encoder: Encoder, parts: tuple[str, ...], rows: list[Pair | BadRow]) -> PairTask:
+def task_of(encoder: Encoder, parts: tuple[str, ...], rows: Sequence[Pair | BadRow]) -> PairTask:
     def side(split: str) -> PairRows:
         return read_rows(
             encoder,
@@ -140,14 +138,19 @@ def test_no_step_is_the_base_to_the_last_bit(
 
 
 def test_training_on_colours_finds_them(encoder: Encoder) -> None:
-    rows = pairs(32, 16)
-    recipe = recipe_of("multi_positive", groups="label", steps=60, batch_size=16, head_rate=3e-3)
-    trained = fit_pairs(task_of(encoder, ("heads",), rows), recipe, seed=0)
-    dev = [row for row in rows if isinstance(row, Pair) and row.split == "dev"][::2]
-    images = trained.encoder.encode_image(torch.stack([encoder.preprocess(_open(row.image)) for row in dev]))
-    names = trained.encoder.encode_text([f"a {name} sheet" for name in COLOURS])
-    hits = (images @ names.T).argmax(dim=1) == torch.tensor([list(COLOURS).index(r.label) for r in dev])
-    assert float(hits.double().mean()) >= 0.9
+    rows = [row for row in pairs(32, 16) if isinstance(row, Pair)]
+    recipe = recipe_of("multi_positive", groups="label", steps=80, batch_size=16, head_rate=1e-2, hidden=64)
+    trained = fit_pairs(task_of(encoder, ("heads",), [*rows]), recipe, seed=0)
+    shares = []
+    for model in (encoder, trained.encoder):
+        said = {name: [r.caption for r in rows if r.label == name and r.split == "train"] for name in COLOURS}
+        classes = torch.stack([model.encode_text(captions).mean(dim=0) for captions in said.values()])
+        dev = [row for row in rows if row.split == "dev"][::2]
+        images = model.encode_image(torch.stack([model.preprocess(_open(row.image)) for row in dev]))
+        right = torch.tensor([list(COLOURS).index(str(row.label)) for row in dev])
+        shares.append(float(((images @ classes.T).argmax(dim=1) == right).double().mean()))
+    assert shares[0] <= 0.6
+    assert shares[1] >= 0.9
 
 
 @pytest.mark.parametrize("name", registry.names("objective"))
@@ -240,7 +243,7 @@ def test_the_best_weights_are_those_of_the_best_measurement(
     encoder: Encoder, rows: list[Pair | BadRow]
 ) -> None:
     # a rate that ruins the model after a few steps
-    wild = {"head_rate": 0.5, "warmup": 0.0, "steps": 8, "measure_every": 1}
+    wild: dict[str, Any] = {"head_rate": 0.5, "warmup": 0.0, "steps": 8, "measure_every": 1}
     task = task_of(encoder, ("heads",), rows)
     best = fit_pairs(task, recipe_of(keep="best", **wild), seed=0)
     last = fit_pairs(task, recipe_of(**wild), seed=0)
@@ -273,7 +276,7 @@ def test_a_scratch_run_and_the_sigmoid_loss_start_where_the_objective_says(
     encoder: Encoder, rows: list[Pair | BadRow]
 ) -> None:
     task = task_of(encoder, ("heads",), rows)
-    fixed = {"temperature": "fixed", "steps": 1}
+    fixed: dict[str, Any] = {"temperature": "fixed", "steps": 1}
     assert fit_pairs(task, recipe_of(**fixed), seed=0, from_scratch=True).logit_scale == pytest.approx(
         1 / 0.07
     )
@@ -391,10 +394,3 @@ def test_towers_that_cannot_learn_are_refused(rows: list[Pair | BadRow]) -> None
     assert set(heads.heads) == {"image", "text"}
     with pytest.raises(EncoderError, match="cannot be changed"):
         fit_pairs(task_of(Vectors(), ("text",), rows), recipe_of(parts=("text",)), seed=0)
-
-
-def test_the_loop_is_the_one_that_other_methods_use() -> None:
-    from awase.tune.pairs import _fit
-
-    assert _fit.train is loop.train
-    assert "checkpoint" in inspect.signature(fit_pairs).parameters

@@ -18,7 +18,8 @@ class Part:
 
     Attributes:
         rotation: degrees clockwise.
-        x: centre from the left as a share of the side; y from the top; the part lies within `radius` of it.
+        x: centre from the left as a share of the side; y from the top.
+        radius: share of the side; the part lies within it of its centre (a T-piece juts out by a tenth).
     """
 
     shape: str

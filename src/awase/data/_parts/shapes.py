@@ -131,7 +131,10 @@ def _crescent(x: Grid, y: Grid) -> Grid:
 
 
 def _tee(x: Grid, y: Grid) -> Grid:
-    """A pipe tee: two arms and a stem of one width, with a flange at each of the three ends."""
+    """A pipe tee: two arms and a stem of one width, with a flange at each of the three ends.
+
+    The corners of its flanges lie up to 1.095 from the centre, outside of the unit disc.
+    """
     arms = np.minimum(_box(x, y + 0.3, 0.86, 0.23), _box(np.abs(x) - 0.78, y + 0.3, 0.1, 0.36))
     stem = np.minimum(_box(x, y - 0.2, 0.23, 0.7), _box(x, y - 0.82, 0.36, 0.1))
     return np.minimum(arms, stem)

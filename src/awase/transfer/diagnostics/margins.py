@@ -21,6 +21,7 @@ PROMPTED = (
     "The texts are prompts, equal within a class: margins and losses count items of other classes only, "
     "so that from image to text they are those of zero-shot classification."
 )
+SINGLE = "All images have the same label, so there are no margins between labels, and no zero-shot task."
 _UNIT = "cosine"
 
 
@@ -69,6 +70,8 @@ class MarginDistribution:
             for direction, side in zip(images, both, strict=True):
                 estimates += self._estimates(name, direction, side, images[direction], seed)
         notes = (PROMPTED,) if "margin" not in found else ()
+        if pairs.labels is not None and len(set(pairs.labels)) == 1:
+            notes = (*notes, SINGLE)
         return Diagnosis(tuple(estimates), tuple(self._chart(*item) for item in found.items()), notes)
 
     def _margins(self, pairs: PairFeatures, groups: Tensor | None) -> Margins:

@@ -20,6 +20,7 @@ from awase.engine.leaks import refuse_overlap
 from awase.errors import DataError
 from awase.functional.retrieval import Ranks
 from awase.protocols import Encoder
+from awase.registry import load
 from awase.training import devices
 from awase.training.checkpoint import trainable
 from awase.training.contrast import Contrast
@@ -151,6 +152,27 @@ def fit_pairs(
         clip_norm=recipe.clip_norm,
     )
     return run.finish(log)
+
+
+def save_pairs(folder: str | Path, trained: TrainedPairs, *, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a folder that the encoder `tuned:DIR` reads; an older model there is replaced.
+
+    Args:
+        folder: made where it is missing.
+        trained: what `fit_pairs` returned.
+        facts: what else config.json is to say, JSON values.
+
+    Raises:
+        DataError: the facts hold something else, or the disk is full.
+    """
+    load("encoder", "tuned").write_tuned(
+        Path(folder),
+        base=trained.base,
+        weights=trained.weights,
+        heads=trained.heads,
+        logit_scale=trained.logit_scale,
+        facts=dict(facts or {}),
+    )
 
 
 class _Run:
