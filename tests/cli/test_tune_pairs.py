@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -58,7 +57,7 @@ def test_a_model_comes_out_that_other_verbs_take(
     out = tmp_path / "model"
     ended = awase(*words, *TINY, "-o", out, "--objective", "regularized", "--option", "weight=0.3")
     assert ended.code == 0, ended.err
-    assert "image_to_text.recall_at_1.gain" in ended.out
+    assert "recall_at_1.image_to_text.gain" in ended.out
     assert f"awase transfer retrieve {data} --encoder tuned:{out}" in ended.out
     facts = json.loads((out / "config.json").read_text("utf-8"))["facts"]
     assert facts["settings"]["objective"] == "Regularized(weight=0.3, part='positives', form='mean')"
@@ -107,7 +106,7 @@ def test_any_part_learns(awase: Run, words: tuple[object, ...], tmp_path: Path, 
     said = {name.partition("/")[0] for name in load_file(tmp_path / "m" / "tuned.safetensors")}
     wanted = {"head"} if "heads" in "".join(train) else set()
     assert said == wanted | ({"tower"} if train != ["heads"] else set())
-    assert {e["name"] for e in ended.json["estimates"]} >= {"text_to_image.recall_at_10.before"}
+    assert {e["name"] for e in ended.json["estimates"]} >= {"recall_at_10.text_to_image.before"}
 
 
 def test_a_small_model_from_scratch(awase: Run, words: tuple[object, ...], tmp_path: Path) -> None:
@@ -187,33 +186,37 @@ def test_numbers_go_to_tensorboard(awase: Run, words: tuple[object, ...], tmp_pa
     assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4]
 
 
-def test_two_processes_under_torchrun_give_what_one_gives(words: tuple[object, ...], tmp_path: Path) -> None:
-    given = [str(word) for word in words]
-    given += [*TINY, "--objective", "regularized", "--train", "heads", "text", "--rate", "1e-3", "--quiet"]
+def test_two_processes_under_torchrun_give_what_one_gives(
+    awase: Run, words: tuple[object, ...], tmp_path: Path
+) -> None:
+    given = [*words, *TINY, "--objective", "regularized", "--train", "heads", "text", "--rate", "1e-3", "-q"]
     one, two = tmp_path / "one", tmp_path / "two"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    group = [{**shared, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
+        port = str(free.getsockname()[1])
+    shared = {**os.environ, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     started = [
         subprocess.Popen(
-            [sys.executable, "-m", "awase", *given, "-o", str(place)],
-            env=environment,
+            [sys.executable, "-m", "awase", *map(str, given), "-o", str(two)],
+            env={**shared, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
             text=True,
         )
-        for place, environment in ((one, shared), (two, group[0]), (two, group[1]))
+        for rank in range(2)
     ]
+    assert awase(*given, "-o", one).code == 0
     for process in started:
-        _, said = process.communicate(timeout=300)
+        _, said = process.communicate(timeout=600)
         assert process.returncode == 0, said
     first, second = (load_file(place / "tuned.safetensors") for place in (one, two))
     assert first.keys() == second.keys()
     for name, value in first.items():
-        torch.testing.assert_close(second[name], value, atol=2e-5, rtol=1e-4)
+        if name.startswith("head/"):
+            torch.testing.assert_close(second[name], value, atol=2e-5, rtol=1e-4)
+    # not weight by weight: the keys' biases change nothing, so Adam makes steps out of their rounding
+    texts = [tuned.load(str(place)).encode_text(["a red sheet", "blue"]) for place in (one, two)]
+    torch.testing.assert_close(texts[1], texts[0], atol=1e-4, rtol=0)
     contents = [json.loads((place / "config.json").read_text("utf-8")) for place in (one, two)]
     assert [content["facts"]["n_devices"] for content in contents] == [1, 2]
     losses = [list(content["facts"]["losses"].values()) for content in contents]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
-    shutil.rmtree(two)

@@ -26,7 +26,7 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
 ]
 LIGHT: dict[str, dict[str, Any]] = {
     "greedy": {"most": 4, "n_folds": 3},
-    "weights": {"penalties": (0.3, 0.03)},
+    "weights": {"penalties": (0.3, 0.03), "losses": ("likelihood",), "n_folds": 2, "steps": 15},
 }
 
 

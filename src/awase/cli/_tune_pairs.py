@@ -49,6 +49,7 @@ class Further:
     hidden: int = PairRecipe.hidden
     dropout: float = PairRecipe.dropout
     embedding: str = PairRecipe.embedding
+    each: int = PairRecipe.each
     precision: str = PairRecipe.precision
     clip_norm: float | None = PairRecipe.clip_norm
     measure_every: int | None = PairRecipe.measure_every

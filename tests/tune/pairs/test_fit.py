@@ -111,11 +111,11 @@ def test_what_learns_changes_and_nothing_else(
         image_of_text=dev.image_of_text,
     )
     by_name = {estimate.name: estimate.value for estimate in trained.estimates}
-    assert by_name["text_to_image.recall_at_1"] == float((found.text_to_image < 1).double().mean())
-    assert by_name["image_to_text.recall_at_5"] == float((found.image_to_text < 5).double().mean())
-    gain = by_name["text_to_image.recall_at_5.gain"]
+    assert by_name["recall_at_1.text_to_image"] == float((found.text_to_image < 1).double().mean())
+    assert by_name["recall_at_5.image_to_text"] == float((found.image_to_text < 5).double().mean())
+    gain = by_name["recall_at_5.text_to_image.gain"]
     assert gain == pytest.approx(
-        by_name["text_to_image.recall_at_5"] - by_name["text_to_image.recall_at_5.before"]
+        by_name["recall_at_5.text_to_image"] - by_name["recall_at_5.text_to_image.before"]
     )
 
 
@@ -297,6 +297,10 @@ def test_groups_are_kept_apart_or_are_all_right(encoder: Encoder, rows: list[Pai
     assert apart.per_epoch == 8
     together = fit_pairs(task, recipe_of("multi_positive", groups="label", steps=1), seed=0)
     assert together.per_epoch == 4
+    twice = fit_pairs(task, recipe_of("multi_positive", each=2, steps=1), seed=0)
+    assert list(twice.losses.values()) != list(together.losses.values())
+    with pytest.raises(DataError, match="multi_positive"):
+        recipe_of(each=2)
     nameless = [Pair(r.id, r.image, r.caption, split=r.split) for r in rows if isinstance(r, Pair)]
     with pytest.raises(DataError, match="label"):
         task_of(encoder, ("heads",), nameless).train.groups("label")

@@ -184,7 +184,13 @@ class _Run:
         self.task, self.recipe, self.seed = task, recipe, seed
         objective = recipe.objective
         groups = task.train.groups(recipe.groups)
-        self.batches = GroupedBatches(groups, recipe.batch_size, seed, apart=objective.groups_apart)
+        self.batches = GroupedBatches(
+            groups,
+            recipe.batch_size,
+            seed,
+            apart=objective.groups_apart or recipe.each > 1,
+            each=recipe.each,
+        )
         self.n_steps = recipe.n_steps(self.batches.per_epoch)
         self.scale = _start_scale(recipe, task.encoder, from_scratch)
         self.model = PairModel(

@@ -39,6 +39,8 @@ class PairRecipe:
         embedding: `trained`, or `frozen` for what lies before the first attention layer of a tower.
         groups: what makes two pairs the same thing: `image` (captions of one photo, and rows whose `group` is
             equal), `label` or `caption` (equal texts).
+        each: pairs of a group that go to a batch together, for objectives with several right answers; with 1
+            they meet by chance.
         precision: of the towers while they learn: auto, float32 or bfloat16.
         clip_norm: the gradient is scaled down to this length where it is longer; None for never.
         keep: weights of the `last` step, or the `best` on the dev pairs by rsum.
@@ -69,6 +71,7 @@ class PairRecipe:
     dropout: float = 0.1
     embedding: str = "trained"
     groups: str = "image"
+    each: int = 1
     precision: str = "auto"
     clip_norm: float | None = None
     keep: str = LAST
@@ -93,6 +96,11 @@ class PairRecipe:
             raise DataError(f"temperature is learned, fixed or a number, got {self.temperature!r}.")
         if not isinstance(self.temperature, str) and not 0 < self.temperature < math.inf:
             raise DataError(f"a temperature must be positive, got {self.temperature}.")
+        if self.each > 1 and self.objective.groups_apart:
+            raise DataError(
+                f"each={self.each} puts pairs of a group into one batch, where {self.objective!r} counts them as "
+                "wrong for each other; take multi_positive, soft_target or sigmoid."
+            )
         is_lowered(self.precision, "cpu")  # refuses what is none
         self._require_ranges()
 
@@ -103,6 +111,7 @@ class PairRecipe:
         require_range("warmup", self.warmup, 0, 1)
         require_range("dropout", self.dropout, 0, 1)
         require_range("hidden", self.hidden, 1)
+        require_range("each", self.each, 1)
         for name, least in (("steps", 0), ("chunk", 1), ("rate", 0), ("head_rate", 0), ("measure_every", 1)):
             value = getattr(self, name)
             if value is not None:
