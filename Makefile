@@ -33,6 +33,8 @@ bench: .venv/.$(EXTRAS)
 	$(BIN)/python benchmarks/check.py
 	$(BIN)/python benchmarks/ood.py
 	$(BIN)/python benchmarks/tune.py
+	$(BIN)/python benchmarks/transfer.py
+	$(BIN)/python benchmarks/pairs.py
 
 docs: .venv/.$(EXTRAS)
 	$(BIN)/python tools/made_docs.py

@@ -12,7 +12,7 @@ _LAST = "images"  # the most general, so others are asked before it
 _ACCEPTED = (
     "a folder of class folders (DIR/class/photo.jpg, or DIR/train/class/photo.jpg beside DIR/test), a table "
     "with columns image,label and perhaps split (CSV, TSV, JSON lines, Parquet; '-' for standard input), a "
-    "folder of photos without labels"
+    "folder of photos without labels, settings of a parts world (NAME.parts.json)"
 )
 
 

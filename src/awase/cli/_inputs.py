@@ -13,7 +13,8 @@ _LAST = "hf_datasets"
 _HUB = "hf:"
 _ACCEPTED = (
     "a table (CSV, TSV, JSON lines, Parquet; '-' for standard input), a folder of photos with .txt files or "
-    "a metadata.csv, COCO captions JSON, WebDataset .tar shards, img2dataset output, hf:user/name"
+    "a metadata.csv, COCO captions JSON, WebDataset .tar shards, img2dataset output, hf:user/name, "
+    "settings of a parts world (NAME.parts.json)"
 )
 
 
