@@ -201,3 +201,16 @@ def test_one_class_or_none_is_not_zero_shot(awase: Run, data: Path, tmp_path: Pa
     ended = awase("transfer", "classify", data / "green_sheet", *TINY, "-o", tmp_path / "out")
     assert ended.code == 2
     assert "has no class" in ended.err
+
+
+def test_the_help_and_the_page_name_every_set_of_templates() -> None:
+    import re
+
+    import awase.cli.transfer_classify as verb
+    from awase.transfer._templates import TEMPLATES
+
+    source = Path(verb.__file__).read_text("utf-8")
+    page = Path(__file__).resolve().parents[2] / "docs" / "transfer.md"
+    for name in TEMPLATES:
+        assert re.search(rf"[ (\"]{name}[,)\"]", source), name
+        assert f"`{name}`" in page.read_text("utf-8"), name

@@ -99,3 +99,11 @@ print(written.files, written.content["notes"])
     assert "awase[plots]" in done.stdout
     assert ".svg" not in done.stdout
     assert "図は作成していません" in (tmp_path / "card.md").read_text("utf-8")
+
+
+def test_names_out_of_the_data_are_no_words_of_ours(tmp_path: Path) -> None:
+    lines = (Line("after_fit", (0.0,), (0.5,)), Line("right_answers", (1.0,), (0.7,)))
+    charts = [Chart("class_accuracy", lines, style="bars"), Chart("confidence", lines)]
+    _write(tmp_path, charts=charts, language="ja")
+    assert ">after_fit<" in (tmp_path / "class_accuracy.svg").read_text("utf-8")
+    assert ">温度調整後<" in (tmp_path / "confidence.svg").read_text("utf-8")

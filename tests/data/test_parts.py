@@ -309,6 +309,8 @@ def test_alike_parts_make_number_words() -> None:
     assert all(len({p.shape for p in s.parts}) == 1 for s in World(alike=1.0).scenes(range(200)))
     shape = World(alike=0.0, objects=(2, 2)).truth(range(MANY)).shape
     assert _within(int((shape[:, 0] == shape[:, 1]).sum()), MANY, 1 / 12)
+    shape = World(alike=0.3, objects=(2, 2)).truth(range(MANY)).shape
+    assert _within(int((shape[:, 0] == shape[:, 1]).sum()), MANY, 0.3 + 0.7 / 12)
     assert any(text.startswith("two ") for text in World(alike=1.0, asides=0.0).texts(range(50)))
 
 

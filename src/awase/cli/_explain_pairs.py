@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from awase.cli._progress import progress_bar
 from awase.cli.transfer_explain import Options
 from awase.engine.feature_files import IMAGES, OWNERS, TEXTS, open_features, open_pair_features
 from awase.engine.pairs import encode_pairs
-from awase.errors import DataError, MissingExtraError, ShapeError
+from awase.errors import DataError, ShapeError
 from awase.functional.splits import class_index
 from awase.protocols import Encoder
 from awase.transfer._class_vectors import class_vectors
@@ -27,6 +28,7 @@ from awase.transfer._templates import prompts_of
 from awase.types import BadRow, LabelledImage, PairFeatures
 
 _MAX_LABELS = 256 * 2**20
+_LOOKED_AT = 10_000  # files below a folder that are looked at for captions
 
 
 @dataclass(frozen=True)
@@ -156,23 +158,16 @@ def _files(options: Options) -> dict[str, Any]:
 
 
 def _are_classes(options: Options) -> bool:
-    """Whether DATA is classes: prompts were given, or it is class folders that no reader of pairs fits."""
+    """Whether DATA is classes: prompts were given, or it is class folders without a caption in them."""
     if options.templates or options.class_names is not None:
         return True
     if options.reader is not None:
         return options.reader not in registry.names("reader")
     place = Path(str(options.data))
-    for name in registry.names("reader"):
-        try:
-            if registry.load("reader", name).fits(place):
-                return False
-        except MissingExtraError:
-            continue
-    return any(
-        registry.load("image_reader", name).fits(place)
-        for name in registry.names("image_reader")
-        if name != "images"
-    )
+    if not registry.load("image_reader", "class_folders").fits(place):
+        return False
+    seen = islice(place.rglob("*"), _LOOKED_AT)
+    return not any(path.suffix.lower() == ".txt" or path.stem == "metadata" for path in seen)
 
 
 def _of_captions(options: Options, data: str) -> Explained:

@@ -172,7 +172,8 @@ def _draw(
             draw_matrix(chart, place, **axes)
         else:
             names = [*(line.label for line in chart.lines), *chart.marks]
-            draw_chart(chart, place, **axes, labels={name: label_words(name, language) for name in names})
+            labels = {name: label_words(name, language, chart=chart.name) for name in names}
+            draw_chart(chart, place, **axes, labels=labels)
     return figures, []
 
 

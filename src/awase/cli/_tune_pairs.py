@@ -390,6 +390,7 @@ def _say_again(options: Options, content: Mapping[str, Any]) -> int:
     facts = content["facts"]
     if devices.rank() != 0:
         return 0
+    shutil.rmtree(options.output / _CHECKPOINT, ignore_errors=True)  # a kill right at the end leaves it
     if options.json:
         print((options.output / METRICS).read_text("utf-8").rstrip("\n"))
     elif not options.quiet:

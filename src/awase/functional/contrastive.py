@@ -62,19 +62,7 @@ def pair_logits(
         tensor([[10.,  0.],
                 [ 0., 10.]])
     """
-    require_pairs(image_features, text_features)
-    if (image_bank is None) != (text_bank is None):
-        raise ShapeError("image_bank and text_bank come together.")
-    scale = float(logit_scale.detach() if isinstance(logit_scale, Tensor) else logit_scale)
-    if not 0 < scale < math.inf:
-        raise DataError(f"logit_scale = 1 / temperature must be positive and finite, got {scale}.")
-    if image_bank is None or text_bank is None:
-        of_image = _scaled_products(image_features, text_features, logit_scale)
-        return Logits(of_image, of_image.T)
-    return Logits(
-        _scaled_products(image_features, text_bank, logit_scale),  # (b, n)
-        _scaled_products(text_features, image_bank, logit_scale),
-    )
+    return _scaled(_cosines(image_features, text_features, image_bank, text_bank), logit_scale)
 
 
 def info_nce(
@@ -122,8 +110,7 @@ def info_nce(
     logits = pair_logits(
         image_features, text_features, logit_scale=logit_scale, image_bank=image_bank, text_bank=text_bank
     )
-    own = offset + torch.arange(len(image_features), device=image_features.device)
-    return _joined(cross_entropy(logits.of_image, own), cross_entropy(logits.of_text, own), form)
+    return _cross_entropy(logits, offset, form)
 
 
 def regularizer(
@@ -161,14 +148,10 @@ def regularizer(
     """
     require_part(part)
     require_pairs(image_features, text_features)
-    near = (_wide(image_features) - _wide(text_features)).square().sum(dim=-1).mean()
     if part == "positives":
-        return near
-    cosines = pair_logits(
-        image_features, text_features, logit_scale=1.0, image_bank=image_bank, text_bank=text_bank
-    )
-    away = _mean_square_distance(cosines, offset)
-    return -away if part == "negatives" else near - away
+        return _nearness(image_features, text_features)
+    cosines = _cosines(image_features, text_features, image_bank, text_bank)
+    return _regularizer(image_features, text_features, cosines, part, offset)
 
 
 def regularized_info_nce(
@@ -212,20 +195,12 @@ def regularized_info_nce(
         4.6265
     """
     require_weight("weight", weight)
-    plain = info_nce(
-        image_features,
-        text_features,
-        logit_scale=logit_scale,
-        form=form,
-        image_bank=image_bank,
-        text_bank=text_bank,
-        offset=offset,
-    )
+    require_part(part)
+    cosines = _cosines(image_features, text_features, image_bank, text_bank)
+    plain = _cross_entropy(_scaled(cosines, logit_scale), offset, form)
     if weight == 0:
         return plain
-    pull = regularizer(
-        image_features, text_features, part=part, image_bank=image_bank, text_bank=text_bank, offset=offset
-    )
+    pull = _regularizer(image_features, text_features, cosines, part, offset)
     return plain + (weight if form == "sum" else weight / 2) * pull
 
 
@@ -460,24 +435,14 @@ def cyclip_loss(
     """
     require_weight("in_modal", in_modal)
     require_weight("cross_modal", cross_modal)
-    loss = info_nce(
-        image_features,
-        text_features,
-        logit_scale=logit_scale,
-        form=form,
-        image_bank=image_bank,
-        text_bank=text_bank,
-        offset=offset,
-    )
+    cosines = _cosines(image_features, text_features, image_bank, text_bank)
+    loss = _cross_entropy(_scaled(cosines, logit_scale), offset, form)
     images = image_features if image_bank is None else image_bank
     texts = text_features if text_bank is None else text_bank
     if in_modal > 0:
         gap = _products(image_features, images) - _products(text_features, texts)  # (b, n)
         loss = loss + in_modal * gap.square().sum() / len(gap)
     if cross_modal > 0:
-        cosines = pair_logits(
-            image_features, text_features, logit_scale=1.0, image_bank=image_bank, text_bank=text_bank
-        )
         gap = cosines.of_image - cosines.of_text
         loss = loss + cross_modal * gap.square().sum() / len(gap)
     return loss
@@ -591,10 +556,50 @@ def _mean_square_distance(cosines: Logits, offset: int) -> Float[Tensor, ""]:
     return (means[0] + means[1]) / 2
 
 
-def _scaled_products(
-    rows: Float[Tensor, "b d"], columns: Float[Tensor, "n d"], logit_scale: Number
-) -> Float[Tensor, "b n"]:
-    return _products(rows, columns) * logit_scale
+def _regularizer(
+    image_features: Float[Tensor, "b d"],
+    text_features: Float[Tensor, "b d"],
+    cosines: Logits,
+    part: str,
+    offset: int,
+) -> Float[Tensor, ""]:
+    if part == "positives":
+        return _nearness(image_features, text_features)
+    away = _mean_square_distance(cosines, offset)
+    return -away if part == "negatives" else _nearness(image_features, text_features) - away
+
+
+def _nearness(image_features: Float[Tensor, "b d"], text_features: Float[Tensor, "b d"]) -> Float[Tensor, ""]:
+    return (_wide(image_features) - _wide(text_features)).square().sum(dim=-1).mean()
+
+
+def _cosines(
+    image_features: Float[Tensor, "b d"],
+    text_features: Float[Tensor, "b d"],
+    image_bank: Float[Tensor, "n d"] | None,
+    text_bank: Float[Tensor, "n d"] | None,
+) -> Logits:
+    """Of a device's pairs with the whole batch, not scaled: what several terms of a loss share."""
+    require_pairs(image_features, text_features)
+    if (image_bank is None) != (text_bank is None):
+        raise ShapeError("image_bank and text_bank come together.")
+    if image_bank is None or text_bank is None:
+        of_image = _products(image_features, text_features)
+        return Logits(of_image, of_image.T)
+    return Logits(_products(image_features, text_bank), _products(text_features, image_bank))  # (b, n)
+
+
+def _scaled(cosines: Logits, logit_scale: Number) -> Logits:
+    scale = float(logit_scale.detach() if isinstance(logit_scale, Tensor) else logit_scale)
+    if not 0 < scale < math.inf:
+        raise DataError(f"logit_scale = 1 / temperature must be positive and finite, got {scale}.")
+    return Logits(cosines.of_image * logit_scale, cosines.of_text * logit_scale)
+
+
+def _cross_entropy(logits: Logits, offset: int, form: str) -> Float[Tensor, ""]:
+    """Of every row with its own column, both directions."""
+    own = offset + torch.arange(len(logits.of_image), device=logits.of_image.device)
+    return _joined(cross_entropy(logits.of_image, own), cross_entropy(logits.of_text, own), form)
 
 
 def _products(rows: Float[Tensor, "b d"], columns: Float[Tensor, "n d"]) -> Float[Tensor, "b n"]:

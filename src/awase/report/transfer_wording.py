@@ -24,6 +24,15 @@ class ChartWords(NamedTuple):
 Words = Mapping[Language, str]
 
 PHRASES: Final[dict[str, Words]] = {
+    "best_caption": {"en": "its nearest caption", "ja": "正しいキャプション（最も近いもの）"},
+    "caption": {"en": "caption", "ja": "キャプション"},
+    "first_caption": {"en": "caption that stands first", "ja": "1 位のキャプション"},
+    "first_photo": {"en": "photo that stands first", "ja": "1 位の画像"},
+    "photo": {"en": "photo", "ja": "画像"},
+    "place": {"en": "place of the right one", "ja": "正解の順位"},
+    "right_and_first_score": {"en": "cosine: right / first", "ja": "コサイン：正解 / 1 位"},
+    "worst_captions": {"en": "Captions whose photo is found last", "ja": "画像が見つかりにくいキャプション"},
+    "worst_photos": {"en": "Photos whose captions are found last", "ja": "キャプションが見つかりにくい画像"},
     "accuracy": {"en": "accuracy", "ja": "正解率"},
     "class": {"en": "class", "ja": "クラス"},
     "classify_title": {"en": "Zero-shot classification", "ja": "ゼロショット分類"},
@@ -105,6 +114,14 @@ ESTIMATES: Final[dict[str, Words]] = {
         "en": "Temperature that makes the labels most likely",
         "ja": "正解の尤度を最大にする温度",
     },
+    "map_at_r.image_to_text": {
+        "en": "Mean average precision: how well the captions of a photo fill the first places (mAP@R)",
+        "ja": "平均適合率：その画像のキャプションが上位をどれだけ占めるか（mAP@R）",
+    },
+    "map_at_r.text_to_image": {
+        "en": "Mean average precision of finding the photo of a caption (mAP@R; the same as recall at 1)",
+        "ja": "キャプションから画像を探すときの平均適合率（mAP@R。1 位の再現率と同じ）",
+    },
     "mean_class_accuracy": {
         "en": "Accuracy, each class counting alike",
         "ja": "クラスごとの正解率の平均",
@@ -125,6 +142,14 @@ ESTIMATES: Final[dict[str, Words]] = {
         "en": "How sure the model is of its answer after temperature scaling",
         "ja": "温度調整後の確信度の平均",
     },
+    "median_rank.image_to_text": {
+        "en": "Middle place of a photo's best caption, 1 is best",
+        "ja": "その画像の最良のキャプションの順位の中央値（1 が最良）",
+    },
+    "median_rank.text_to_image": {
+        "en": "Middle place of a caption's photo, 1 is best",
+        "ja": "キャプションに対応する画像の順位の中央値（1 が最良）",
+    },
     "nll": {
         "en": "Loss: mean negative log-likelihood of the true class",
         "ja": "損失：正解クラスの負の対数尤度の平均",
@@ -133,6 +158,18 @@ ESTIMATES: Final[dict[str, Words]] = {
         "en": "Loss after temperature scaling",
         "ja": "温度調整後の損失",
     },
+    "recall_at_{}.image_to_text": {
+        "en": "Photos with a caption of theirs among the first {0}",
+        "ja": "上位 {0} 件に正しいキャプションがある画像の割合",
+    },
+    "recall_at_{}.text_to_image": {
+        "en": "Captions whose photo is among the first {0}",
+        "ja": "上位 {0} 件に正しい画像があるキャプションの割合",
+    },
+    "rsum": {
+        "en": "All recalls together, in per cent (rsum)",
+        "ja": "再現率の合計（rsum、%）",
+    },
     "selection.accuracy": {
         "en": "Accuracy on the images that chose (flattered)",
         "ja": "選択に使った画像での正解率（甘めに出る）",
@@ -140,6 +177,14 @@ ESTIMATES: Final[dict[str, Words]] = {
     "selection.kept_out": {
         "en": "The same on folds that were kept out (of the best search, so still flattered)",
         "ja": "交差検証での正解率（最良の探索の値なので甘めに出る）",
+    },
+    "tied.image_to_text": {
+        "en": "Photos whose best caption scores exactly like a wrong one",
+        "ja": "最良のキャプションと誤ったものが同点になる画像の割合",
+    },
+    "tied.text_to_image": {
+        "en": "Captions whose photo scores exactly like a wrong one",
+        "ja": "正しい画像と誤った画像が同点になるキャプションの割合",
     },
     "top_1_accuracy": {
         "en": "Accuracy: right at the first guess",
@@ -458,6 +503,20 @@ CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
             "最良のものを採用しています。新しい画像での性能を示す値ではありません。",
         ),
     },
+    "recall_by_k": {
+        "en": ChartWords(
+            "How far down is the right answer?",
+            "answers looked at (k)",
+            "share of queries with a right answer among them",
+            "The higher and the further left, the better. By chance is the line of a guess, for captions.",
+        ),
+        "ja": ChartWords(
+            "正解は上位何件までに見つかるか",
+            "見る件数（k）",
+            "正解が含まれるクエリの割合",
+            "左上にあるほど良い結果です。「偶然」はキャプションから画像を無作為に選んだ場合です。",
+        ),
+    },
     "reliability": {
         "en": ChartWords(
             "Does confidence mean what it says?",
@@ -619,6 +678,7 @@ CHARTS: Final[dict[str, Mapping[Language, ChartWords]]] = {
 """Each figure by the name of its chart."""
 
 LABELS: Final[dict[str, Words]] = {
+    "chance": {"en": "by chance", "ja": "偶然"},
     "after_fit": {"en": "after temperature scaling", "ja": "温度調整後"},
     "as_it_came": {"en": "as the model came", "ja": "調整前のモデル"},
     "baseline": {"en": "without a search", "ja": "探索なし"},
@@ -654,7 +714,40 @@ LABELS: Final[dict[str, Words]] = {
 }
 """Lines and marks of figures."""
 
+NAMED_BY_DATA: Final = frozenset({"class_accuracy"})
+"""Charts whose lines have names out of the data: no words of ours, even where they look like them."""
+
 NOTES: Final[dict[str, str]] = {
+    "Captions that belong to more than one photo: {n}. Such a caption cannot say which is meant, and no "
+    "model finds all of them.": (
+        "複数の画像に付いているキャプション：{n} 件。どの画像を指すか区別できず、"
+        "どのモデルでもすべては見つけられません。"
+    ),
+    "Guessing would find the photo of a caption first in {share} % of the cases, as there are {n} photos.": (
+        "画像は {n} 枚なので、当てずっぽうで 1 位に正しい画像が来る割合は {share} % です。"
+    ),
+    "Recall at {k} (image to text) is left out: there are {n} items to find.": (
+        "探す対象が {n} 件のため、上位 {k} 件の再現率（画像からテキスト）は省きました。"
+    ),
+    "Recall at {k} (text to image) is left out: there are {n} items to find.": (
+        "探す対象が {n} 件のため、上位 {k} 件の再現率（テキストから画像）は省きました。"
+    ),
+    "Recall falls with every photo that is added ({n} photos, {m} captions here): compare only numbers of "
+    "the same data.": (
+        "再現率は画像が増えるほど下がります（ここでは画像 {n} 枚、キャプション {m} 件）。"
+        "同じデータの数値どうしだけを比べてください。"
+    ),
+    "Ties, image to text: for {n} of {q} queries a wrong item is exactly as similar as the right one, and "
+    "the first row wins; recall at 1 would be {r} if every tie were lost.": (
+        "同点（画像からテキスト）：{q} 件中 {n} 件のクエリで、誤った項目が正解と同点です。"
+        "行の順で決めていますが、同点をすべて負けとすると 1 位の再現率は {r} です。"
+    ),
+    "Ties, text to image: for {n} of {q} queries a wrong item is exactly as similar as the right one, and "
+    "the first row wins; recall at 1 would be {r} if every tie were lost.": (
+        "同点（テキストから画像）：{q} 件中 {n} 件のクエリで、誤った項目が正解と同点です。"
+        "行の順で決めていますが、同点をすべて負けとすると 1 位の再現率は {r} です。"
+    ),
+    "With {n} photos the numbers are rough.": "画像が {n} 枚しかないため、数値は粗い目安です。",
     "Classes with fewer than {least} images, whose accuracy is rough: {n}.": (
         "画像が {least} 枚未満で正解率が粗いクラス：{n} 個。"
     ),
@@ -789,10 +882,14 @@ def estimate_words(name: str, language: Language) -> str:
     return _found(ESTIMATES, name, language)
 
 
-def label_words(label: str, language: Language) -> str:
-    """A line or a mark of a figure; the label itself, such as the name of a class, where it has "
-    "no words."""
-    return _found(LABELS, label, language)
+def label_words(label: str, language: Language, *, chart: str = "") -> str:
+    """A line or a mark of a figure; the label itself, such as the name of a class, where it has no words.
+
+    Example:
+        >>> label_words("after_fit", "en"), label_words("after_fit", "en", chart="class_accuracy")
+        ('after temperature scaling', 'after_fit')
+    """
+    return label if chart in NAMED_BY_DATA else _found(LABELS, label, language)
 
 
 def chart_words(name: str, language: Language) -> ChartWords:

@@ -76,11 +76,10 @@ def cached_backward(
             features.append(embed(part))
     images = torch.cat([image for image, _ in features]).detach().requires_grad_()
     texts = torch.cat([text for _, text in features]).detach().requires_grad_()
-    torch.clear_autocast_cache()  # it holds weights cast without graph
     value = loss(images, texts)
     value.backward()  # type: ignore[no-untyped-call]
     gradients = zip(_parts(images, chunk), _parts(texts, chunk), strict=True)
-    with _forked():  # so that what comes next draws as it would have after one pass
+    with _forked():  # what comes next draws as it would have after one pass and the loss
         for part, drawn, gradient in zip(chunks, draws, gradients, strict=True):
             drawn.restore()
             _backward(embed(part), gradient)

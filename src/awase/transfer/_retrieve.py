@@ -32,7 +32,7 @@ class Retrieval:
     """What was measured.
 
     Attributes:
-        estimates: `image_to_text.recall_at_1` and so on, the same for `text_to_image`, and `rsum`.
+        estimates: `recall_at_1.image_to_text` and so on, the same for `text_to_image`, and `rsum`.
         charts: recall over k.
         notes: what a reader should know.
         found: for every query its rank, what stood first, and ties; with the rank of every text.
@@ -66,8 +66,8 @@ def retrieve(
         >>> pairs = PairFeatures(eye, eye, torch.arange(4), ("a", "b", "c", "d"))
         >>> found = retrieve(pairs, ks=(1,), n_replicates=100)
         >>> [(e.name, e.value) for e in found.estimates][:3]
-        [('image_to_text.recall_at_1', 1.0), ('image_to_text.median_rank', 1.0),
-         ('image_to_text.map_at_r', 1.0)]
+        [('recall_at_1.image_to_text', 1.0), ('median_rank.image_to_text', 1.0),
+         ('map_at_r.image_to_text', 1.0)]
     """
     n, m = len(pairs.image_features), len(pairs.text_features)
     wanted = tuple(sorted(set(ks)))
@@ -125,6 +125,10 @@ class _Direction:
     unit: str
     draws: _Draws
 
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
+
     def hits(self, k: int, *, lose_ties: bool = False) -> Float[Tensor, " q"]:
         ranks = self.placed.ranks + self.placed.ties if lose_ties else self.placed.ranks
         return (ranks < k).double()
@@ -150,7 +154,7 @@ class _Direction:
         order = self.placed.ranks.argsort(stable=True)
         middle = self.draws.interval(_median(self.placed.ranks[order]), self.image[order])
         yield Estimate(
-            f"{self.name}.median_rank",
+            f"median_rank.{self.name}",
             middle.value,
             middle.low,
             middle.high,
@@ -165,7 +169,7 @@ class _Direction:
 
     def _share(self, name: str, values: Float[Tensor, " q"], unit: str, means: str = "better") -> Estimate:
         found = self.draws.interval(self.mean(values))
-        return Estimate(f"{self.name}.{name}", found.value, found.low, found.high, len(values), unit, means)
+        return Estimate(f"{name}.{self.name}", found.value, found.low, found.high, len(values), unit, means)
 
 
 def _rsum(forward: _Direction, backward: _Direction, ks: Sequence[int], draws: _Draws) -> Estimate:
@@ -225,13 +229,13 @@ def _notes(
         if tied:
             lost = float(side.hits(1, lose_ties=True).mean())
             yield (
-                f"Ties, {side.name}: for {tied} of {len(side.image)} queries a wrong item is exactly as "
+                f"Ties, {side.words}: for {tied} of {len(side.image)} queries a wrong item is exactly as "
                 f"similar as the right one, and the first row wins; recall at 1 would be {lost:.3f} if every "
                 "tie were lost."
             )
         if left := [k for k in ks if k >= side.n_items]:
             yield (
-                f"Recall at {', '.join(map(str, left))} ({side.name}) is left out: there are "
+                f"Recall at {', '.join(map(str, left))} ({side.words}) is left out: there are "
                 f"{side.n_items} items to find."
             )
     if repeated := _repeated(pairs):

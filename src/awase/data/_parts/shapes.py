@@ -21,6 +21,7 @@ Points = Sequence[tuple[float, float]]
 EXTENT = 1.15  # tables cover [-EXTENT, EXTENT] both ways
 _COARSE = 256
 _TEETH = 8
+_TEE = 1.1  # as drawn below, the corners of its flanges would lie 1.095 from the centre
 
 # a table a shape, then the damaged ones
 VARIANTS: tuple[tuple[str, str | None], ...] = (
@@ -131,13 +132,11 @@ def _crescent(x: Grid, y: Grid) -> Grid:
 
 
 def _tee(x: Grid, y: Grid) -> Grid:
-    """A pipe tee: two arms and a stem of one width, with a flange at each of the three ends.
-
-    The corners of its flanges lie up to 1.095 from the centre, outside of the unit disc.
-    """
+    """A pipe tee: two arms and a stem of one width, with a flange at each of the three ends."""
+    x, y = x * _TEE, y * _TEE
     arms = np.minimum(_box(x, y + 0.3, 0.86, 0.23), _box(np.abs(x) - 0.78, y + 0.3, 0.1, 0.36))
     stem = np.minimum(_box(x, y - 0.2, 0.23, 0.7), _box(x, y - 0.82, 0.36, 0.1))
-    return np.minimum(arms, stem)
+    return np.minimum(arms, stem) / _TEE
 
 
 DRAWN: dict[str, Callable[[Grid, Grid], Grid]] = {

@@ -39,7 +39,7 @@ class Photos:
         references: Sequence[ImageReference],
         *,
         compute: Compute | None = None,
-        capacity: int = 2 * GIBIBYTE,
+        capacity: int = GIBIBYTE,
         workers: int = 2,
     ) -> None:
         self._encoder, self._references, self._compute = encoder, tuple(references), compute

@@ -24,18 +24,18 @@ def found(
 
 
 def recalls(places: Ranks) -> dict[str, float]:
-    """R@1, 5 and 10 both ways and their sum (`rsum`, at most 6), all as shares.
+    """R@1, 5 and 10 both ways as shares, and their sum in % (`rsum`, at most 600).
 
     Example:
         >>> recalls(Ranks(torch.tensor([0, 2]), torch.tensor([0, 0])))["rsum"]
-        5.5
+        550.0
     """
     numbers = {
-        f"recall_at_{k}.{side}": float(recall_at_k(getattr(places, side), k=k))
+        f"{side}.recall_at_{k}": float(recall_at_k(getattr(places, side), k=k))
         for side in SIDES
         for k in CUTS
     }
-    return {**numbers, "rsum": sum(numbers.values())}
+    return {**numbers, "rsum": 100 * sum(numbers.values())}
 
 
 def estimates(
@@ -64,7 +64,7 @@ def estimates(
             ):
                 draws = torch.Generator().manual_seed(seed)
                 interval = bootstrap_interval(statistic, groups, generator=draws)
-                made.append(_estimate(f"recall_at_{k}.{side}{name}", interval, len(groups), unit))
+                made.append(_estimate(f"{side}.recall_at_{k}{name}", interval, len(groups), unit))
     return tuple(made)
 
 

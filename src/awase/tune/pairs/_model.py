@@ -146,7 +146,7 @@ class PairModel(nn.Module):
             return None
         return lambda pixels: image_prefix(image_tower_of(self.encoder), on_device(self.encoder, pixels))
 
-    def sources(self, rows: PairRows, *, workers: int = 2, capacity: int = 2**31) -> Sources:
+    def sources(self, rows: PairRows, *, workers: int = 2, capacity: int = 2**30) -> Sources:
         """What the sides read of these pairs.
 
         Raises:

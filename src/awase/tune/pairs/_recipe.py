@@ -98,8 +98,8 @@ class PairRecipe:
             raise DataError(f"a temperature must be positive, got {self.temperature}.")
         if self.each > 1 and self.objective.groups_apart:
             raise DataError(
-                f"each={self.each} puts pairs of a group into one batch, where {self.objective!r} counts them as "
-                "wrong for each other; take multi_positive, soft_target or sigmoid."
+                f"each={self.each} lets pairs of a group meet, and {self.objective!r} counts them as wrong "
+                "for each other; take multi_positive, soft_target or sigmoid."
             )
         is_lowered(self.precision, "cpu")  # refuses what is none
         self._require_ranges()
