@@ -63,7 +63,7 @@ def main() -> None:
     losses = list(trained.losses.values())
     print(f"{recipe.objective}: loss {losses[0]:.3f} at first, {losses[-1]:.3f} at last")
     for figure in trained.estimates:
-        if figure.name.endswith((".before", ".gain")) and "_at_5" in figure.name:
+        if figure.name.endswith((".before", ".gain")) and "_at_5." in figure.name:
             print(f"{figure.name:36} {figure.value:.3f}  [{figure.low:.3f}, {figure.high:.3f}]  n={figure.n}")
 
     with TemporaryDirectory() as folder:

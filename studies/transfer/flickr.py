@@ -5,7 +5,6 @@ fixed draw are validation, which alone chooses the epoch and the learning rate. 
 anything.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,6 @@ VALIDATION = 500
 WIDTH = 512  # principal components of the photo vectors, of the training photos alone
 TEMPLATE = "a photo of a {}."
 CLASS_SETS = ("imagenette", "caltech101", "dtd", "flowers")
-NAMES = Path(__file__).parents[1] / "tune_ood" / "class_names.json"
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,7 @@ def _classes(data: Path, cache: Path, name: str, mean: Tensor, axes: Tensor) -> 
     photos = photos_of(data, name)
     labels = [path.parent.name for path in photos]
     known = sorted(set(labels))
-    written = json.loads(NAMES.read_text(encoding="utf-8")) if NAMES.exists() else {}
-    written = written.get(name, written)
-    prompts = [TEMPLATE.format(written.get(label, class_name(label))) for label in known]
+    prompts = [TEMPLATE.format(class_name(label)) for label in known]
     images = (photo_vectors(photos, cache / "photos" / name).float() - mean) @ axes
     return Classes(
         images,

@@ -175,11 +175,23 @@ def test_every_column_is_documented() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "page"), [("awase.ood._verdict", "ood"), ("awase.tune._prediction", "tune")]
+    ("module", "page"),
+    [
+        ("awase.ood._verdict", "ood"),
+        ("awase.transfer._class_rows", "transfer"),
+        ("awase.tune._prediction", "tune"),
+    ],
 )
 def test_every_column_of_image_rows_is_documented(module: str, page: str) -> None:
     for column in importlib.import_module(module).SCHEMA.names:
         assert f"`{column}`" in _text(f"docs/{page}.md"), column
+
+
+def test_every_column_of_class_tables_is_documented() -> None:
+    from awase.cli._class_tables import CLASS_SCHEMA, CONFUSION_SCHEMA
+
+    for column in (*CLASS_SCHEMA.names, *CONFUSION_SCHEMA.names):
+        assert f"`{column}`" in _text("docs/transfer.md"), column
 
 
 def test_command_page_is_up_to_date() -> None:

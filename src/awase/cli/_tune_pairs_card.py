@@ -20,7 +20,7 @@ def charts_of(trained: TrainedPairs) -> tuple[Chart, ...]:
     if trained.measured:
         steps = tuple(float(step) for step in trained.measured)
         lines = tuple(
-            Line(side, steps, tuple(values[f"{side}.recall_at_1"] for values in trained.measured.values()))
+            Line(side, steps, tuple(values[f"recall_at_1.{side}"] for values in trained.measured.values()))
             for side in ("image_to_text", "text_to_image")
         )
         made.append(Chart("dev_recall", lines, marks={"kept step": float(trained.kept_step)}))

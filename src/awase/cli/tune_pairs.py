@@ -200,7 +200,7 @@ class Options:
     head_rate: Annotated[
         float | None,
         typer.Option(
-            "--head-rate", min=0.0, help="Learning rate of heads. Default: 1e-3.", rich_help_panel=LEARN
+            "--head-rate", min=0.0, help="Learning rate of heads. Default: 1e-4.", rich_help_panel=LEARN
         ),
     ] = None
     recipe: Annotated[

@@ -162,9 +162,25 @@ ESTIMATES: Final[dict[str, Words]] = {
         "en": "Photos with a caption of theirs among the first {0}",
         "ja": "上位 {0} 件に正しいキャプションがある画像の割合",
     },
+    "recall_at_{}.image_to_text.before": {
+        "en": "Photos with a caption of theirs among the first {0}, before training",
+        "ja": "上位 {0} 件に正しいキャプションがある画像の割合（学習前）",
+    },
+    "recall_at_{}.image_to_text.gain": {
+        "en": "Photos with a caption of theirs among the first {0}, gain by training",
+        "ja": "上位 {0} 件に正しいキャプションがある画像の割合（学習による増分）",
+    },
     "recall_at_{}.text_to_image": {
         "en": "Captions whose photo is among the first {0}",
         "ja": "上位 {0} 件に正しい画像があるキャプションの割合",
+    },
+    "recall_at_{}.text_to_image.before": {
+        "en": "Captions whose photo is among the first {0}, before training",
+        "ja": "上位 {0} 件に正しい画像があるキャプションの割合（学習前）",
+    },
+    "recall_at_{}.text_to_image.gain": {
+        "en": "Captions whose photo is among the first {0}, gain by training",
+        "ja": "上位 {0} 件に正しい画像があるキャプションの割合（学習による増分）",
     },
     "rsum": {
         "en": "All recalls together, in per cent (rsum)",

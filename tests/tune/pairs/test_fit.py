@@ -111,11 +111,11 @@ def test_what_learns_changes_and_nothing_else(
         image_of_text=dev.image_of_text,
     )
     by_name = {estimate.name: estimate.value for estimate in trained.estimates}
-    assert by_name["text_to_image.recall_at_1"] == float((found.text_to_image < 1).double().mean())
-    assert by_name["image_to_text.recall_at_5"] == float((found.image_to_text < 5).double().mean())
-    gain = by_name["text_to_image.recall_at_5.gain"]
+    assert by_name["recall_at_1.text_to_image"] == float((found.text_to_image < 1).double().mean())
+    assert by_name["recall_at_5.image_to_text"] == float((found.image_to_text < 5).double().mean())
+    gain = by_name["recall_at_5.text_to_image.gain"]
     assert gain == pytest.approx(
-        by_name["text_to_image.recall_at_5"] - by_name["text_to_image.recall_at_5.before"]
+        by_name["recall_at_5.text_to_image"] - by_name["recall_at_5.text_to_image.before"]
     )
 
 

@@ -94,8 +94,7 @@ class Distribution:
         whole = self.scene[..., None, None, None, None] * self.part
         axes = [ORDER.index(name) for name in names]
         kept = whole.sum(axis=tuple(axis for axis in range(len(ORDER)) if axis not in axes))
-        # rounding of the sums is cleared away, so that equal chances are equal numbers
-        return np.asarray(np.round(kept.transpose(np.argsort(np.argsort(axes))), 14))
+        return np.asarray(kept.transpose(np.argsort(np.argsort(axes))))
 
     @cached_property
     def _scene_steps(self) -> NDArray[np.float64]:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 _ALONE = (0.19, 0.27, 0.37)  # radii of small, medium and large where scenes have one part
 _TOGETHER = (0.115, 0.16, 0.21)  # a large one fits into a quarter
 _GAP = 0.02  # to the border and between parts: more than a pixel at 64
-_REACH = 1.1  # the corners of a T-piece lie farther out than its radius
 _JITTER = 0.07  # about the middle of a quarter; keeps |across| below 0.4 |along| for neighbours
 _CLEAR = 0.6
 
@@ -39,7 +38,7 @@ def place(
     free = 0.5 - radius - _GAP
     alone = 0.5 + side * free[..., None]
 
-    room = np.minimum(_JITTER, 0.25 - _REACH * radius - _GAP / 2)
+    room = np.minimum(_JITTER, 0.25 - radius - _GAP / 2)
     quarter = _QUARTERS[(at[:, 0] * len(_QUARTERS)).astype(np.int64)]  # (n, 3)
     corners = np.stack([0.25 + 0.5 * (quarter % 2), 0.25 + 0.5 * (quarter // 2)], axis=-1)
     three = corners + side * room[..., None]

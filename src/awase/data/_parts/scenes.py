@@ -19,7 +19,7 @@ class Part:
     Attributes:
         rotation: degrees clockwise.
         x: centre from the left as a share of the side; y from the top.
-        radius: share of the side; the part lies within it of its centre (a T-piece juts out by a tenth).
+        radius: share of the side; the part lies within it of its centre.
     """
 
     shape: str

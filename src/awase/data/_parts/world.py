@@ -196,14 +196,14 @@ class World:
     def probabilities(self, *attributes: str) -> Float[Tensor, "..."]:
         """P of every combination of values of these attributes, in a part drawn at random of a random scene.
 
-        Exact, not counted. Axes follow the names, and the values those of `values`.
+        Exact but for rounding, not counted. Axes follow the names, and the values those of `values`.
 
         Raises:
             DataError: there is no such attribute, or one is named twice.
 
         Example:
-            >>> World(frequencies={"size": [2, 1, 1]}).probabilities("size").tolist()
-            [0.5, 0.25, 0.25]
+            >>> World(frequencies={"size": [3, 1, 1]}).probabilities("size").round(decimals=6).tolist()
+            [0.6, 0.2, 0.2]
         """
         if not set(attributes) <= set(ORDER) or len(set(attributes)) < len(attributes) or not attributes:
             raise DataError(f"name some of {', '.join(ORDER)}, each once; got {', '.join(attributes)}.")

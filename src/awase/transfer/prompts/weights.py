@@ -38,7 +38,7 @@ class Weights:
 
     Args:
         per_class: whether every class has weights of its own: k times as many numbers out of the same few
-            images. This moves classes against each other, which shared weights cannot.
+            images. That is few-shot learning with prompts as building blocks, for these classes alone.
         penalties: pulls towards equal weights that are tried; 0 or more.
         losses: that are tried, of `probability` and `likelihood`.
         n_folds: parts of the selection images that both are chosen by, at least 2.

@@ -31,7 +31,7 @@ def recalls(places: Ranks) -> dict[str, float]:
         550.0
     """
     numbers = {
-        f"{side}.recall_at_{k}": float(recall_at_k(getattr(places, side), k=k))
+        f"recall_at_{k}.{side}": float(recall_at_k(getattr(places, side), k=k))
         for side in SIDES
         for k in CUTS
     }
@@ -64,7 +64,7 @@ def estimates(
             ):
                 draws = torch.Generator().manual_seed(seed)
                 interval = bootstrap_interval(statistic, groups, generator=draws)
-                made.append(_estimate(f"{side}.recall_at_{k}{name}", interval, len(groups), unit))
+                made.append(_estimate(f"recall_at_{k}.{side}{name}", interval, len(groups), unit))
     return tuple(made)
 
 

@@ -12,7 +12,7 @@ from awase.tune._recipe import require_range
 PARTS = ("heads", "image", "text")
 GROUPS = ("image", "label", "caption")
 LAST, BEST = "last", "best"
-HEAD_RATE, TUNE_RATE, SCRATCH_RATE = 1e-3, 1e-5, 1e-3
+HEAD_RATE, TUNE_RATE, SCRATCH_RATE = 1e-4, 1e-5, 1e-3
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class PairRecipe:
         chunk: pairs in one pass through the towers, where a whole batch does not fit into memory; the
             gradient is that of the whole batch. None for no chunks.
         rate: of AdamW for the towers; None for 1e-5.
-        head_rate: for the heads; None for 1e-3.
+        head_rate: for the heads; None for 1e-4.
         weight_decay: of AdamW, on weights with two axes or more.
         warmup: share of the steps in which the rate rises from 0; then half a cosine down to 0.
         temperature: `learned`, `fixed` (where it starts), or a number to fix it at.
