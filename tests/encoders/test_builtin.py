@@ -228,3 +228,9 @@ def test_other_dtypes_are_refused(dtype: str) -> None:
 def test_other_folders_are_refused(tmp_path: object) -> None:
     with pytest.raises(EncoderError, match="does not hold a model"):
         builtin.load(str(tmp_path))
+
+
+def test_double_precision_agrees_with_single() -> None:
+    texts = ["Two dogs run on the grass.", "A red bus"]
+    single, double = builtin.load("").encode_text(texts), builtin.load("", dtype="float64").encode_text(texts)
+    assert torch.allclose(single, double, atol=1e-5)

@@ -12,7 +12,7 @@ from awase.transfer._class_vectors import class_vectors
 from awase.transfer._mixture import mixture
 from awase.transfer._prompt_task import Found, PromptTask, scored
 from awase.transfer._templates import read_prompts, write_prompts
-from awase.transfer._wordings import averaged, choose_wordings
+from awase.transfer._wordings import _pick, averaged, choose_wordings
 
 LABELS = ("ant", "bee", "cat")
 TEMPLATES = ("a photo of a {}.", "{}", "a drawing of a {}.", "one {} more")
@@ -175,6 +175,37 @@ def test_worse_names_are_left() -> None:
 def test_without_further_names_nothing_is_decided() -> None:
     bank, task = _bank(torch.Generator().manual_seed(0), names=1)
     assert choose_wordings(bank, task, n_folds=3, seed=0).kept_out == ()
+
+
+def _naive_climb(bank, task):
+    """Two passes over the classes; each takes the name, or the mean of all, after which most are right."""
+    choices = [[(j,) for j in range(len(words))] for words in bank]
+    choices = [c if len(c) == 1 else [*c, tuple(range(len(c)))] for c in choices]
+    picked = [c[0] for c in choices]
+
+    def score(one):
+        vectors = torch.nn.functional.normalize(averaged(bank, tuple(one)).mean(dim=1), dim=-1)
+        return scored(task.image_features @ vectors.T, task.labels, logit_scale=task.logit_scale)
+
+    for _ in range(2):
+        for k, of_class in enumerate(choices):
+            tried = [[*picked[:k], choice, *picked[k + 1 :]] for choice in of_class]
+            places = range(len(tried))
+            best = max(places, key=lambda j: (score(tried[j]), tried[j] == picked, -j))
+            picked = tried[best]
+    return tuple(picked)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_climb_is_the_naive_one(seed: int) -> None:
+    draws = torch.Generator().manual_seed(seed)
+    unit = torch.nn.functional.normalize
+    centres = unit(torch.randn(4, 6, generator=draws), dim=-1)
+    bank = [unit(centres[k] + 0.6 * torch.randn(3 - k % 3, 2, 6, generator=draws), dim=-1) for k in range(4)]
+    labels = torch.arange(4).repeat_interleave(5)
+    images = unit(centres[labels] + 0.5 * torch.randn(20, 6, generator=draws), dim=-1)
+    task = PromptTask(torch.stack([words[0] for words in bank]), ("{}", "a {}"), images, labels, 10.0)
+    assert _pick("chosen", bank, task) == _naive_climb(bank, task)
 
 
 def test_chosen_wordings_are_written_and_read(tiny, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""One suite for every diagnostic that the registry knows, on pairs with captions, with labels, and with prompts."""
+"""One suite for every diagnostic of the registry: on pairs with captions, with labels, and with prompts."""
 
 from dataclasses import fields, replace
 

@@ -117,7 +117,7 @@ class BuiltinEncoder:
             tokens,
             ids=tokens.ids.to(reference.device),
             mask=tokens.mask.to(reference.device),
-            row_weights=tokens.row_weights.to(reference.device),
+            row_weights=tokens.row_weights.to(reference),
             spans=spans,
         )
 
