@@ -12,10 +12,7 @@ from awase.engine.features import encode_images
 from awase.engine.prototypes import class_name
 from awase.functional.splits import class_index
 from awase.registry import load
-from awase.transfer._answers import answer
-from awase.transfer._class_vectors import class_vectors
-from awase.transfer._classify import classification
-from awase.transfer._templates import prompts_of
+from awase.transfer import answer, class_vectors, classification, prompts_of
 from awase.types import ImageReference, LabelledImage
 
 PHOTOS = Path(str(files("awase") / "_sample" / "photos"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from awase.engine.pairs import encode_pairs
 from awase.functional.top_k import top_k
 from awase.registry import load
-from awase.transfer._retrieve import retrieve
+from awase.transfer import retrieve
 from awase.types import ImageReference, Pair
 
 SAMPLE = Path(str(files("awase") / "_sample" / "pairs.csv"))

@@ -14,10 +14,15 @@ from awase.engine.features import encode_images
 from awase.engine.prototypes import class_name
 from awase.functional.splits import class_index, draw_shots
 from awase.registry import load
-from awase.transfer._choose import candidates, choose_prompts
-from awase.transfer._gain import measure_gain, verdict
-from awase.transfer._mixture import mixture
-from awase.transfer._templates import prompts_of, write_prompts
+from awase.transfer import (
+    candidates,
+    choose_prompts,
+    measure_gain,
+    mixture,
+    prompts_of,
+    verdict,
+    write_prompts,
+)
 from awase.types import ImageReference, LabelledImage
 
 PHOTOS = Path(str(files("awase") / "_sample" / "photos"))

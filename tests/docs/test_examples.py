@@ -71,3 +71,18 @@ def test_tune_few_shots(tmp_path: Path, encoder: str) -> None:
     shown = _run(tmp_path, "tune_few_shots.py", "--encoder", encoder)
     assert "accuracy.gain" in shown
     assert "the same: True" in shown
+
+
+@pytest.mark.parametrize("encoder", ["tiny:0", "builtin"])
+def test_classify_photos(tmp_path: Path, encoder: str) -> None:
+    shown = _run(tmp_path, "classify_photos.py", "--encoder", encoder)
+    assert "12 photos, 0 that could not be read" in shown
+    assert "top_1_accuracy" in shown
+
+
+def test_search_prompts(tmp_path: Path) -> None:
+    shown = _run(tmp_path, "search_prompts.py", "--encoder", "tiny:0", "--output", "prompts.json")
+    assert "12 photos, 0 that could not be read" in shown
+    assert "accuracy.gain" in shown
+    assert "interval of the difference" in shown
+    assert (tmp_path / "prompts.json").is_file()

@@ -179,7 +179,7 @@ def test_without_further_names_nothing_is_decided() -> None:
 
 def _naive_climb(bank, task):
     """Two passes over the classes; each takes the name, or the mean of all, after which most are right."""
-    choices = [[(j,) for j in range(len(words))] for words in bank]
+    choices: list[list[tuple[int, ...]]] = [[(j,) for j in range(len(words))] for words in bank]
     choices = [c if len(c) == 1 else [*c, tuple(range(len(c)))] for c in choices]
     picked = [c[0] for c in choices]
 

@@ -45,15 +45,26 @@ def are_prompted(pairs: PairFeatures) -> bool:
     groups = label_groups(pairs)
     if groups is None:
         return False
-    of_text = groups[pairs.image_of_text]
-    first = torch.full((int(groups.max()) + 1,), len(of_text)).scatter_reduce(
-        0, of_text, torch.arange(len(of_text)), "amin"
-    )
-    representative = first[of_text]
+    representative = prompt_rows(pairs)[groups[pairs.image_of_text]]
     return all(
         bool((pairs.text_features[rows] == pairs.text_features[representative[rows]]).all())
-        for rows in torch.split(torch.arange(len(of_text)), 65_536)
+        for rows in torch.split(torch.arange(len(representative)), 65_536)
     )
+
+
+def prompt_rows(pairs: PairFeatures) -> Int[Tensor, " k"]:
+    """The first text of each class, for pairs with labels: their prompts, where they are prompted.
+
+    Example:
+        >>> import torch
+        >>> u = torch.eye(3)
+        >>> texts = u[[0, 0, 1]]
+        >>> prompt_rows(PairFeatures(u, texts, torch.arange(3), ("a", "b", "c"), labels=("x", "x", "y")))
+        tensor([0, 2])
+    """
+    groups = class_index(pairs.labels or (), sorted(set(pairs.labels or ())))[pairs.image_of_text]
+    rows = torch.arange(len(groups))
+    return torch.full((int(groups.max()) + 1,), len(rows)).scatter_reduce(0, groups, rows, "amin")
 
 
 def image_ranks(pairs: PairFeatures) -> Int[Tensor, " n"]:

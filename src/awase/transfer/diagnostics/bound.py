@@ -11,13 +11,11 @@ and many fail.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
-
 from awase.errors import DataError
 from awase.functional.completeness import Bound, transfer_bound
 from awase.functional.margins import wide
 from awase.functional.retrieval_bound import retrieval_losses
-from awase.transfer._groups import are_prompted, label_groups
+from awase.transfer._groups import are_prompted, label_groups, prompt_rows
 from awase.transfer._protocol import Diagnosis
 from awase.transfer._temperature import assumed_temperature
 from awase.types import Chart, Estimate, Line, PairFeatures
@@ -75,10 +73,8 @@ class TransferBound:
         """For each direction the bound as a function of r and of the place among the temperatures."""
         groups = label_groups(pairs)
         if groups is not None and are_prompted(pairs):
-            first = torch.full((int(groups.max()) + 1,), len(pairs.image_of_text)).scatter_reduce(
-                0, groups[pairs.image_of_text], torch.arange(len(pairs.image_of_text)), "amin"
-            )
-            similarity = wide(pairs.image_features) @ wide(pairs.text_features[first]).T
+            prompts = pairs.text_features[prompt_rows(pairs)]
+            similarity = wide(pairs.image_features) @ wide(prompts).T
 
             def of_classes(r: int, place: int) -> Bound:
                 return transfer_bound(similarity, groups, temperature=places[place], r=r)

@@ -1,7 +1,8 @@
 """How nearly scores depend on the shared feature alone: alpha over gamma, and beta (Chen et al. 2024).
 
 The shared feature is the label; without labels it is the identity of the image, and then beta over images
-does not exist. Quadratic in the number of pairs, so above a limit images are drawn, which the notes say.
+does not exist; prompts, one a class, have no beta over texts. Quadratic in the number of pairs, so above a
+limit images are drawn, which the notes say.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from awase.errors import DataError
 from awase.functional.completeness import GAMMAS, completeness_curve
 from awase.training.sampler import seeded
-from awase.transfer._groups import label_groups, texts_of_images
+from awase.transfer._groups import are_prompted, label_groups, texts_of_images
 from awase.transfer._protocol import Diagnosis
 from awase.types import Chart, Estimate, Line, PairFeatures
 
@@ -85,7 +86,7 @@ class CompletenessCurve:
                 "variance of the cosine over images of one label, fixed text", "worse",
             ),
             Estimate(
-                "completeness_beta.texts", found.beta_texts, None, None, m,
+                "completeness_beta.texts", None if are_prompted(pairs) else found.beta_texts, None, None, m,
                 "variance of the cosine over texts of one label, fixed image", "worse",
             ),
         ]  # fmt: skip

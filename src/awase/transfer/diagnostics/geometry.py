@@ -13,7 +13,7 @@ from awase.functional.geometry import covariance, effective_rank, modality_gap, 
 from awase.functional.intervals import bootstrap_interval
 from awase.functional.margins import margins, wide
 from awase.training.sampler import seeded
-from awase.transfer._groups import image_ranks, label_groups
+from awase.transfer._groups import are_prompted, image_ranks, label_groups, prompt_rows
 from awase.transfer._intervals import mean_estimate
 from awase.transfer._protocol import Diagnosis
 from awase.types import Chart, Estimate, Line, PairFeatures
@@ -53,8 +53,10 @@ class Geometry:
 
     def measure(self, pairs: PairFeatures, *, seed: int) -> Diagnosis:
         """All figures of both modalities."""
-        images, texts = pairs.image_features, pairs.text_features
-        sides = (("images", images), ("texts", texts))
+        # prompts stand once for each image of their class: how they lie is a matter of each once
+        rows = prompt_rows(pairs) if are_prompted(pairs) else None
+        texts = pairs.text_features if rows is None else pairs.text_features[rows]
+        sides = (("images", pairs.image_features), ("texts", texts))
         estimates = [self._alignment(pairs, seed)]
         for number, (name, features) in enumerate(sides):
             value = self._uniformity(features, seed, number) if len(features) > 1 else None
