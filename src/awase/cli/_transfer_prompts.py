@@ -285,6 +285,7 @@ def _notes(job: _Job, sides: Sides, drawn: _Drawn, chosen: Chosen) -> list[str]:
         )
     if sides.made_test:
         notes.append("The data has no splits: the test part was drawn, the same for every seed.")
+        notes.append("Measuring all of this data with these prompts would be flattered by images that chose.")
     if drawn.fewer:
         notes.append(
             f"{len(drawn.fewer)} classes had fewer than {job.options.shots} images to choose on and gave "

@@ -786,6 +786,9 @@ NOTES: Final[dict[str, str]] = {
     "No gain is shown: the interval of the difference, {low} to {high}, holds 0.": (
         "向上は示されていません。差の区間（{low}〜{high}）は 0 を含みます。"
     ),
+    "Measuring all of this data with these prompts would be flattered by images that chose.": (
+        "このデータ全体をこのプロンプトで評価すると、選択に使った画像の分だけ甘めに出ます。"
+    ),
     "No temperature was fitted: --calibrate-split or --calibrate-share says on which images.": (
         "温度調整は行っていません。--calibrate-split または --calibrate-share で調整用の画像を指定できます。"
     ),

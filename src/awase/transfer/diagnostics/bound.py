@@ -20,7 +20,7 @@ from awase.transfer._protocol import Diagnosis
 from awase.transfer._temperature import assumed_temperature
 from awase.types import Chart, Estimate, Line, PairFeatures
 
-_FACTORS = tuple(2.0**power for power in range(-1, 5))  # temperatures of the chart, times the one in use
+_FACTORS = tuple(2.0**power for power in range(-1, 7))  # temperatures of the chart, times the one in use
 
 
 @dataclass(frozen=True)

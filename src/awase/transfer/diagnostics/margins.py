@@ -5,6 +5,7 @@ are also counted apart. With labels, margins over items of other labels alone: n
 wrong.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -31,7 +32,7 @@ class MarginDistribution:
 
     Args:
         quantiles: which are reported, each in (0, 1).
-        bins: of the histograms.
+        bins: of the histograms, at most.
         n_replicates: resamples of images behind the intervals.
         block_size: rows and columns of a block of similarities; None for a good one.
 
@@ -41,7 +42,7 @@ class MarginDistribution:
         >>> pairs = PairFeatures(u, u, torch.arange(3), ("a", "b", "c"))
         >>> found = MarginDistribution().measure(pairs, seed=0).estimates
         >>> found[0].name, found[0].value
-        ('margin_q05.image_to_text', 1.0)
+        ('margin_q5.image_to_text', 1.0)
     """
 
     quantiles: tuple[float, ...] = (0.05, 0.5, 0.95)
@@ -86,7 +87,7 @@ class MarginDistribution:
     def _estimates(self, name: str, direction: str, side: Side, images: Tensor, seed: int) -> list[Estimate]:
         found = [
             quantile_estimate(
-                f"{name}_q{round(100 * share):02d}.{direction}",
+                f"{name}_q{100 * share:g}.{direction}",
                 share,
                 side.margin,
                 images,
@@ -114,12 +115,14 @@ class MarginDistribution:
     def _chart(self, name: str, both: Margins) -> Chart:
         values = torch.cat([side.margin.double() for side in both])
         low, high = float(values.min()), float(values.max())
-        edges = torch.linspace(low - 1e-6, high + 1e-6, self.bins + 1, dtype=torch.float64)
+        # of few pairs a fine histogram shows noise alone
+        bins = min(self.bins, max(5, math.isqrt(len(values) // 2)))
+        edges = torch.linspace(low - 1e-6, high + 1e-6, bins + 1, dtype=torch.float64)
         middle = tuple(((edges[1:] + edges[:-1]) / 2).tolist())
         lines = []
         for direction, side in zip(("image_to_text", "text_to_image"), both, strict=True):
-            place = torch.bucketize(side.margin.double(), edges).sub_(1).clamp_(0, self.bins - 1)
-            share = torch.bincount(place, minlength=self.bins).double() / len(place)
+            place = torch.bucketize(side.margin.double(), edges).sub_(1).clamp_(0, bins - 1)
+            share = torch.bincount(place, minlength=bins).double() / len(place)
             lines.append(Line(direction, middle, tuple(share.tolist())))
         return Chart(f"{name}s", tuple(lines), style="steps", marks={"no_margin": 0.0})
 
