@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from awase.cli._explain_pairs import read_labels
 from awase.errors import DataError
 from awase.functional.similarity import normalize
 from awase.report.transfer_wording import CHARTS, estimate_words, label_words, note_words
+from awase.transfer._explain import diagnostics, explain
+from awase.types import PairFeatures
 
 Run = Callable[..., Any]
 TINY = ("--encoder", "tiny:0", "--replicates", "20", "--offline", "--batch-size-trained", "4")
@@ -78,33 +81,31 @@ def test_class_folders_are_explained_by_their_prompts(awase: Run, tmp_path: Path
     assert "Gap is not margin" not in card
 
 
-def test_every_number_figure_and_note_has_words_in_both_languages(
-    awase: Run, vectors: Path, pairs: Path, photos: Path, tmp_path: Path
-) -> None:
-    labels = tmp_path / "labels.txt"
-    labels.write_text("a\nb\na\nb\na\nb\n", "utf-8")
-    runs = [
-        ("--features", vectors, "--labels", labels),
-        ("--features", vectors, "--batch-size-trained", "64"),
-        (pairs, "--images", photos, "--encoder", "tiny:0"),
-    ]
-    for number, words in enumerate(runs):
-        out = tmp_path / f"out{number}"
-        ended = awase("transfer", "explain", *QUICK, *words, "-o", out, "--quiet")
-        assert ended.code == 0, ended.err
-        found = _metrics(out)
-        for estimate in found["estimates"]:
-            for language in ("en", "ja"):
-                said = estimate_words(estimate["name"], language)
-                assert estimate["name"] not in said or estimate["name"] in ("alignment", "temperature")
-                assert "{" not in said
-                assert not said.endswith(("image_to_text", "text_to_image"))
-        for chart in found["charts"]:
-            assert chart["name"] in CHARTS
-            for label in [*(line["label"] for line in chart["lines"]), *chart["marks"]]:
-                assert any(ord(sign) > 0x3000 for sign in label_words(label, "ja")), label
-        for note in found["notes"]:
-            assert note_words(note, "ja") != note, note
+def test_every_number_figure_and_note_has_words_in_both_languages() -> None:
+    draws = torch.Generator().manual_seed(0)
+    images = normalize(torch.randn(6, 8, generator=draws))
+    texts = normalize(images + 0.3 * torch.randn(6, 8, generator=draws))
+    captioned = PairFeatures(
+        images, texts, torch.arange(6), tuple("abcdef"), captions=tuple(f"dog {i}" for i in range(6))
+    )
+    labelled = replace(captioned, captions=None, labels=tuple("xyxyxy"), logit_scale=50.0)
+    prompted = replace(labelled, text_features=texts[[0, 1, 0, 1, 0, 1]])
+    easy = replace(captioned, image_features=texts)  # a positive margin, so a safe temperature
+    for pairs in (captioned, labelled, prompted, easy):
+        for size in (4, 64):
+            found = explain(pairs, diagnostics((), {"batch_size": size, "n_replicates": 0}))
+            for estimate in found.estimates:
+                for language in ("en", "ja"):
+                    said = estimate_words(estimate.name, language)
+                    assert "{" not in said
+                    assert said != estimate.name
+                    assert not said.endswith(("image_to_text", "text_to_image"))
+            for chart in found.charts:
+                assert chart.name in CHARTS
+                for label in [*(line.label for line in chart.lines), *chart.marks]:
+                    assert any(ord(sign) > 0x3000 for sign in label_words(label, "ja")), label
+            for note in found.notes:
+                assert note_words(note, "ja") != note, note
 
 
 def test_vectors_in_one_file_and_in_two_say_the_same(awase: Run, vectors: Path, tmp_path: Path) -> None:
@@ -116,7 +117,9 @@ def test_vectors_in_one_file_and_in_two_say_the_same(awase: Run, vectors: Path, 
     save_file({key: both[key] for key in ("text_features", "image_of_text")}, texts)
     said = []
     for words in (("--features", vectors), ("--image-features", images, "--text-features", texts)):
-        ended = awase("transfer", "explain", *words, *QUICK, "-o", tmp_path / "out", "--json")
+        ended = awase(
+            "transfer", "explain", *words, *QUICK, "-o", tmp_path / "out", "--json", "--diagnostic", "margins"
+        )
         assert ended.code == 0, ended.err
         said.append(ended.json["estimates"])
     assert said[0] == said[1]

@@ -65,20 +65,27 @@ def test_figures_are_those_of_a_naive_reading() -> None:
     assert 0 < mean["t1"] < 1
 
 
+def _rows(photos: list[int]) -> list[int]:
+    return [row for photo in photos for row in range(3 * photo, 3 * photo + 3)]
+
+
 def test_intervals_draw_photos_with_all_their_captions() -> None:
     pairs = _pairs(noise=2.0)
     found = retrieve(pairs, ks=(1,), n_replicates=300, seed=3)
     hit = (found.found.text_to_image.ranks < 1).double()
-    generator, drawn = seeded(3, 0), []
-    for _ in range(300):  # the same draws, one photo after another
-        photos = torch.randint(40, (1, 40), generator=generator)[0].tolist()
-        rows = [row for photo in photos for row in range(3 * photo, 3 * photo + 3)]
-        drawn.append(float(hit[rows].mean()))
+    generator = seeded(3, 0)
+    sets = [torch.randint(40, (40,), generator=generator).tolist() for _ in range(300)]
+    drawn = [float(hit[_rows(photos)].mean()) for photos in sets]
     low, high = (float(torch.tensor(drawn).quantile(share)) for share in (0.025, 0.975))
     [estimate] = [e for e in found.estimates if e.name == "recall_at_1.text_to_image"]
     # one call draws all rows at once, so only the distribution is the same
     assert estimate.low == pytest.approx(low, abs=0.03)
     assert estimate.high == pytest.approx(high, abs=0.03)
+    middle = [float((found.found.text_to_image.ranks[_rows(photos)] + 1.0).quantile(0.5)) for photos in sets]
+    [median] = [e for e in found.estimates if e.name == "median_rank.text_to_image"]
+    low, high = (float(torch.tensor(middle).quantile(share)) for share in (0.025, 0.975))
+    assert median.low == pytest.approx(low, abs=0.51)
+    assert median.high == pytest.approx(high, abs=0.51)
     again = retrieve(pairs, ks=(1,), n_replicates=300, seed=3)
     assert again.estimates == found.estimates
     alone = 1.96 * float((hit.mean() * (1 - hit.mean()) / len(hit)) ** 0.5)

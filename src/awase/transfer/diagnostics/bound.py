@@ -33,6 +33,7 @@ class TransferBound:
         block_size: rows and columns of a block of similarities; None for a good one.
 
     Example:
+        >>> import torch
         >>> u = torch.eye(3)
         >>> pairs = PairFeatures(u, u, torch.arange(3), ("a", "b", "c"), logit_scale=10.0)
         >>> found = TransferBound().measure(pairs, seed=0).estimates
