@@ -86,3 +86,17 @@ def test_search_prompts(tmp_path: Path) -> None:
     assert "accuracy.gain" in shown
     assert "interval of the difference" in shown
     assert (tmp_path / "prompts.json").is_file()
+
+
+def test_retrieve_photos(tmp_path: Path) -> None:
+    shown = _run(tmp_path, "retrieve_photos.py", "--encoder", "tiny:0")
+    assert "26 photos, 26 captions, 0 rows failed" in shown
+    assert "recall_at_5.text_to_image" in shown
+
+
+@pytest.mark.parametrize("encoder", ["tiny:0", "builtin"])
+def test_train_pairs(tmp_path: Path, encoder: str) -> None:
+    shown = _run(tmp_path, "train_pairs.py", "--encoder", encoder)
+    assert "19 pairs to learn from, 11 to measure on, 0 bad rows" in shown
+    assert "recall_at_5.text_to_image.gain" in shown
+    assert "saved, loaded, the same: True" in shown
