@@ -16,7 +16,7 @@ from awase.cli._explain_pairs import read_labels
 from awase.errors import DataError
 from awase.functional.similarity import normalize
 from awase.report.transfer_wording import CHARTS, estimate_words, label_words, note_words
-from awase.transfer._explain import diagnostics, explain
+from awase.transfer._explain import explain, load_diagnostics
 from awase.types import PairFeatures
 
 Run = Callable[..., Any]
@@ -93,7 +93,7 @@ def test_every_number_figure_and_note_has_words_in_both_languages() -> None:
     easy = replace(captioned, image_features=texts)  # a positive margin, so a safe temperature
     for pairs in (captioned, labelled, prompted, easy):
         for size in (4, 64):
-            found = explain(pairs, diagnostics((), {"batch_size": size, "n_replicates": 0}))
+            found = explain(pairs, load_diagnostics((), {"batch_size": size, "n_replicates": 0}))
             for estimate in found.estimates:
                 for language in ("en", "ja"):
                     said = estimate_words(estimate.name, language)

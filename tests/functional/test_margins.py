@@ -99,6 +99,17 @@ def test_identical_embeddings_have_no_margin_and_orthonormal_ones_have_1() -> No
         assert torch.equal(side.margin, torch.ones(4))
 
 
+def test_what_differs_by_rounding_alone_is_a_tie_and_no_more() -> None:
+    u = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    for turn, expected in ((1e-4, 0.0), (1e-2, 5e-5)):  # cosines of 1 - 5e-9 and 1 - 5e-5
+        texts = torch.tensor([[math.cos(turn), math.sin(turn)], [1.0, 0.0]])
+        found = margins(u, texts).image_to_text.margin
+        torch.testing.assert_close(found, torch.tensor([-expected, expected]), rtol=1e-2, atol=0)
+        off = texts.clone()
+        off[1, 0] -= 1e-6  # the last bits of a product
+        assert (margins(u, off).image_to_text.margin[0] == 0) == (expected == 0)
+
+
 def test_duplicate_captions_are_ties_also_after_a_rotation_in_float32() -> None:
     """Rounding differs from column to column of a matrix product, and must not decide a tie."""
     images = _vectors(300, 3, d=128, dtype=torch.float32)

@@ -9,7 +9,7 @@ from torch import Tensor
 from awase.errors import DataError, UnknownMethodError
 from awase.functional.false_negatives import loss_floor
 from awase.functional.similarity import normalize
-from awase.transfer._explain import ORDER, diagnostics, explain, pair_table
+from awase.transfer._explain import ORDER, explain, load_diagnostics, pair_table
 from awase.transfer._groups import are_prompted, label_groups
 from awase.transfer._protocol import Diagnosis
 from awase.transfer._rates import false_negative_rates
@@ -23,7 +23,7 @@ def _named(features: Tensor, texts: Tensor | None = None, **more: object) -> Pai
 
 
 def _say(name: str, pairs: PairFeatures, **settings: object) -> Diagnosis:
-    return explain(pairs, diagnostics([name], {"n_replicates": 0, **settings}))
+    return explain(pairs, load_diagnostics([name], {"n_replicates": 0, **settings}))
 
 
 def _value(found: Diagnosis, name: str) -> float | None:
@@ -31,13 +31,13 @@ def _value(found: Diagnosis, name: str) -> float | None:
 
 
 def test_all_of_them_in_the_order_of_the_card() -> None:
-    found = diagnostics()
+    found = load_diagnostics()
     assert tuple(found) == ORDER
     draws = torch.Generator().manual_seed(0)
     pairs = _named(normalize(torch.randn(12, 5, generator=draws)), logit_scale=30.0)
     done: list[tuple[int, int | None]] = []
     said = explain(
-        pairs, diagnostics((), {"batch_size": 4}), progress=lambda n, total: done.append((n, total))
+        pairs, load_diagnostics((), {"batch_size": 4}), progress=lambda n, total: done.append((n, total))
     )
     assert done[-1] == (7, 7)
     names = [one.name for one in said.estimates]
@@ -46,11 +46,11 @@ def test_all_of_them_in_the_order_of_the_card() -> None:
 
 
 def test_settings_reach_the_diagnostics_that_know_them() -> None:
-    found = diagnostics((), {"temperature": 0.02, "batch_size": 64, "delta": None})
+    found = load_diagnostics((), {"temperature": 0.02, "batch_size": 64, "delta": None})
     assert found["temperature"].temperature == found["bound"].temperature == 0.02  # type: ignore[attr-defined]
     assert found["temperature"].delta == 0.05  # type: ignore[attr-defined]
     with pytest.raises(UnknownMethodError, match="there are: bound, completeness"):
-        diagnostics(["nothing"])
+        load_diagnostics(["nothing"])
 
 
 def test_margins_between_labels_are_those_of_zero_shot_for_prompts() -> None:
@@ -87,9 +87,9 @@ def test_no_temperature_is_safe_without_a_margin_and_no_negative_one_is_printed(
 
 
 def test_the_safe_temperature_follows_from_the_margin_of_both_directions() -> None:
-    """One direction is good, the other poor: the smaller margin of the two counts."""
-    images = normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=torch.float64))
-    texts = normalize(torch.tensor([[1.0, 0.2], [0.9, 1.0]], dtype=torch.float64))
+    """The second image lies between both texts, while each text is clear: the smaller margin counts."""
+    images = normalize(torch.tensor([[1.0, 0.2], [0.9, 1.0]], dtype=torch.float64))
+    texts = torch.eye(2, dtype=torch.float64)
     cosine = images @ texts.T
     margin = min(float(cosine[i, i] - max(cosine[i, 1 - i], cosine[1 - i, i])) for i in range(2))
     found = _say("temperature", _named(images, texts, logit_scale=25.0), batch_size=16, delta=0.1)

@@ -10,7 +10,7 @@ from awase.cli._progress import progress_bar
 from awase.cli._transfer_output import show_measurement, write_measurement
 from awase.cli.transfer_explain import Options
 from awase.report.transfer_wording import phrase
-from awase.transfer._explain import diagnostics, explain, pair_table
+from awase.transfer._explain import explain, load_diagnostics, pair_table
 from awase.transfer._protocol import Diagnosis
 from awase.types import Language
 
@@ -19,7 +19,7 @@ def run(options: Options) -> int:
     """Explain and write; 1 when a figure misses its limit, 3 when rows could not be read."""
     started = time.monotonic()
     criteria = read_criteria(options.at_least, options.at_most)
-    methods = diagnostics(options.diagnostic or (), _settings(options))  # wrong settings cost no reading
+    methods = load_diagnostics(options.diagnostic or (), _settings(options))  # wrong settings cost no reading
     found = read_pairs(options)
     with progress_bar("explaining", quiet=options.quiet, unit="diagnostics") as progress:
         said = explain(found.pairs, methods, seed=options.seed, progress=progress)

@@ -1,6 +1,7 @@
 """Pairs to `PairFeatures`: every photo encoded once, however many captions it has, and every caption.
 
-Equal bytes are one image, whatever their names. A row that cannot be read becomes a `BadRow` and the run goes on.
+Equal bytes are one image, whatever their names. A row that cannot be read becomes a `BadRow` and the run goes
+on.
 """
 
 from collections.abc import Callable, Iterable

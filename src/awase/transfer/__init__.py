@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from awase.transfer._choose import candidates, choose_prompts
     from awase.transfer._class_vectors import class_vectors
     from awase.transfer._classify import classification
-    from awase.transfer._explain import diagnostics, explain
+    from awase.transfer._explain import explain, load_diagnostics
     from awase.transfer._gain import measure_gain, verdict
     from awase.transfer._mixture import mixture
     from awase.transfer._retrieve import retrieve
@@ -26,8 +26,8 @@ __all__ = [
     "choose_prompts",
     "class_vectors",
     "classification",
-    "diagnostics",
     "explain",
+    "load_diagnostics",
     "measure_gain",
     "mixture",
     "prompts_of",
@@ -43,8 +43,8 @@ _HOMES = {
     "choose_prompts": "awase.transfer._choose",
     "class_vectors": "awase.transfer._class_vectors",
     "classification": "awase.transfer._classify",
-    "diagnostics": "awase.transfer._explain",
     "explain": "awase.transfer._explain",
+    "load_diagnostics": "awase.transfer._explain",
     "measure_gain": "awase.transfer._gain",
     "mixture": "awase.transfer._mixture",
     "prompts_of": "awase.transfer._templates",

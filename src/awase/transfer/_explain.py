@@ -18,7 +18,7 @@ ORDER = (
 """Built-in diagnostics as a card tells them: what happens, what follows from it, and why."""
 
 
-def diagnostics(
+def load_diagnostics(
     names: Sequence[str] = (), settings: Mapping[str, Any] | None = None
 ) -> dict[str, Diagnostic]:
     """Diagnostics by name, each with those of the settings that it knows.
@@ -32,7 +32,7 @@ def diagnostics(
         DataError: a setting is out of range.
 
     Example:
-        >>> diagnostics(["bound"], {"temperature": 0.1, "delta": 0.5})["bound"]
+        >>> load_diagnostics(["bound"], {"temperature": 0.1, "delta": 0.5})["bound"]
         TransferBound(r=(1, 5), temperature=0.1, block_size=None)
     """
     known = registry.names("diagnostic")
@@ -56,7 +56,7 @@ def explain(
 
     Args:
         pairs: what is explained.
-        methods: see `diagnostics`.
+        methods: see `load_diagnostics`.
         seed: of draws and resamples.
         progress: called with diagnostics done and in all.
 
@@ -67,7 +67,7 @@ def explain(
         >>> import torch
         >>> u = torch.eye(4)
         >>> pairs = PairFeatures(u, u, torch.arange(4), tuple("abcd"))
-        >>> explain(pairs, diagnostics(["margins"])).estimates[0].value
+        >>> explain(pairs, load_diagnostics(["margins"])).estimates[0].value
         1.0
     """
     said: list[Diagnosis] = []
