@@ -55,6 +55,7 @@ def read(folder: Path) -> list[Record]:
     for path in sorted(folder.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         measures = facts["measures"]
+        measures["temperature_reached"] = measures.pop("temperature")  # the cell's own says what was asked for
         if f"{CLASS_SETS[0]}_top1" in measures:
             measures["zero_shot"] = sum(measures[f"{name}_top1"] for name in CLASS_SETS) / len(CLASS_SETS)
         extra = {"epoch": facts["epoch"], "last_losses": facts["last_losses"], "seconds": facts["seconds"]}
@@ -91,7 +92,8 @@ def shown(values: Sequence[float], digits: int, *, signed: bool = False) -> str:
     """Mean and interval."""
     if not values:
         return "–"
-    mean, low, high = mean_over_seeds(values)
+    found = mean_over_seeds(values)
+    mean, low, high = found.value, found.low, found.high
     sign = "+" if signed else ""
     if mean is None:
         return "–"
@@ -175,19 +177,18 @@ def chosen_table(world: str, records: Sequence[Record], batch_size: int) -> list
 def batch_table(world: str, records: Sequence[Record]) -> list[str]:
     """Batch size: what false negatives cost and what each objective makes of it."""
     columns = COLUMNS[world]
-    sizes = sorted({r["batch_size"] for r in records})
-    temperatures = {r["temperature"] for r in records if r["batch_size"] != sizes[-2]}
     rows = []
-    for size in sizes:
+    for size in sorted({r["batch_size"] for r in records}):
         for objective, weight in (("info_nce", 0.0), ("regularized", 0.3), ("multi_positive", 0.0)):
-            own = [
-                r
-                for r in where(
-                    records, batch_size=size, objective=objective, weight=weight, each=1, part="positives"
-                )
-                if r["temperature"] in temperatures
-            ]
-            own = [r for r in own if r["temperature"] == 0.07]
+            own = where(
+                records,
+                batch_size=size,
+                temperature=0.07,
+                objective=objective,
+                weight=weight,
+                each=1,
+                part="positives",
+            )
             if own:
                 cells = [shown(list(by_seed(own, c).values()), d) for c, (_, d) in columns.items()]
                 rows.append([str(size), arm(own[0]), *cells])
