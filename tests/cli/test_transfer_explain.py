@@ -15,7 +15,8 @@ from safetensors.torch import save_file
 from awase.cli._explain_pairs import read_labels
 from awase.errors import DataError
 from awase.functional.similarity import normalize
-from awase.report.transfer_wording import CHARTS, estimate_words, label_words, note_words
+from awase.report.transfer_wording import estimate_words, label_words, note_words
+from awase.report.words_charts import CHARTS
 from awase.transfer._explain import explain, load_diagnostics
 from awase.types import PairFeatures
 

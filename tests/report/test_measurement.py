@@ -4,16 +4,15 @@ import pytest
 
 from awase.report.measurement import CardTable, card_text, written
 from awase.report.transfer_wording import (
-    CHARTS,
-    ESTIMATES,
-    LABELS,
-    NOTES,
     PHRASES,
     chart_words,
     estimate_words,
     label_words,
     note_words,
 )
+from awase.report.words_charts import CHARTS, LABELS
+from awase.report.words_estimates import ESTIMATES
+from awase.report.words_notes import NOTES
 from awase.types import Chart, Estimate, Line
 
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")

@@ -9,8 +9,9 @@ from torch import Tensor
 from awase.errors import DataError, UnknownMethodError
 from awase.functional.false_negatives import loss_floor
 from awase.functional.similarity import normalize
-from awase.transfer._explain import ORDER, explain, load_diagnostics, pair_table
+from awase.transfer._explain import ORDER, explain, load_diagnostics
 from awase.transfer._groups import are_prompted, label_groups
+from awase.transfer._pair_rows import pair_table
 from awase.transfer._protocol import Diagnosis
 from awase.transfer._rates import false_negative_rates
 from awase.types import BadRow, PairFeatures

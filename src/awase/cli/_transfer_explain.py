@@ -10,7 +10,8 @@ from awase.cli._progress import progress_bar
 from awase.cli._transfer_output import show_measurement, write_measurement
 from awase.cli.transfer_explain import Options
 from awase.report.transfer_wording import phrase
-from awase.transfer._explain import explain, load_diagnostics, pair_table
+from awase.transfer._explain import explain, load_diagnostics
+from awase.transfer._pair_rows import pair_table
 from awase.transfer._protocol import Diagnosis
 from awase.types import Language
 

@@ -1,16 +1,11 @@
-"""Every diagnostic on one set of pairs, and a table of the pairs themselves."""
+"""Every diagnostic on one set of pairs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pyarrow as pa
-from torch import Tensor
-
 from awase import registry
-from awase.functional.margins import margins
-from awase.transfer._groups import label_groups
 from awase.transfer._protocol import Diagnosis, Diagnostic
-from awase.types import BadRow, PairFeatures
+from awase.types import PairFeatures
 
 ORDER = (
     "margins", "temperature", "false_negatives", "loss_floor", "completeness", "geometry", "bound",
@@ -79,63 +74,4 @@ def explain(
         tuple(estimate for one in said for estimate in one.estimates),
         tuple(chart for one in said for chart in one.charts),
         tuple(dict.fromkeys(note for one in said for note in one.notes)),
-    )
-
-
-def pair_table(pairs: PairFeatures, bad: Sequence[BadRow] = ()) -> pa.Table:
-    """One row a text with its image, then the rows that failed: cosine, margins both ways, nearest wrong
-    items.
-
-    With labels, margins and nearest items are those of other labels: an item of the same label is not wrong.
-
-    Example:
-        >>> import torch
-        >>> u = torch.eye(2)
-        >>> table = pair_table(PairFeatures(u, u, torch.arange(2), ("a", "b")))
-        >>> table.column("nearest_wrong_image").to_pylist()
-        ['b', 'a']
-    """
-    groups = label_groups(pairs)
-    image, text = margins(
-        pairs.image_features, pairs.text_features, image_of_text=pairs.image_of_text, groups=groups
-    )
-    owner = pairs.image_of_text
-    rows = owner.tolist()
-    captions = pairs.captions
-    n_bad = len(bad)
-    missing: list[None] = [None] * n_bad
-
-    def numbers(values: Tensor) -> list[float | None]:
-        return [*values.tolist(), *missing]
-
-    def shown(place: int) -> str:
-        return str(place) if captions is None else captions[place]
-
-    labels: Sequence[str | None] = [None] * len(pairs) if pairs.labels is None else pairs.labels
-    is_tie = ((image.margin[owner] == 0) | (text.margin == 0)).tolist()
-    return pa.table(
-        {
-            "image": [*(pairs.images[row] for row in rows), *(row.image for row in bad)],
-            "caption": pa.array(
-                [*(captions or [None] * len(rows)), *(row.caption for row in bad)], type=pa.string()
-            ),
-            "label": pa.array([*(labels[row] for row in rows), *missing], type=pa.string()),
-            "cosine": numbers(text.own),
-            "margin_image_to_text": numbers(image.margin[owner]),
-            "margin_text_to_image": numbers(text.margin),
-            "nearest_wrong_text": pa.array(
-                [*(shown(place) for place in image.nearest_wrong[owner].tolist()), *missing], type=pa.string()
-            ),
-            "nearest_wrong_image": pa.array(
-                [*(pairs.images[place] for place in text.nearest_wrong.tolist()), *missing], type=pa.string()
-            ),
-            "is_tie": pa.array([*is_tie, *missing], type=pa.bool_()),
-            "margins_between": pa.array(
-                [*(["items" if groups is None else "labels"] * len(rows)), *missing], type=pa.string()
-            ),
-            "error_code": pa.array(
-                [*([None] * len(rows)), *(row.error_code for row in bad)], type=pa.string()
-            ),
-            "error": pa.array([*([None] * len(rows)), *(row.error for row in bad)], type=pa.string()),
-        }
     )
