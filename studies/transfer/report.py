@@ -55,7 +55,8 @@ def read(folder: Path) -> list[Record]:
     for path in sorted(folder.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         measures = facts["measures"]
-        measures["temperature_reached"] = measures.pop("temperature")  # the cell's own says what was asked for
+        # the cell's own temperature says what was asked for
+        measures["temperature_reached"] = measures.pop("temperature")
         if f"{CLASS_SETS[0]}_top1" in measures:
             measures["zero_shot"] = sum(measures[f"{name}_top1"] for name in CLASS_SETS) / len(CLASS_SETS)
         extra = {"epoch": facts["epoch"], "last_losses": facts["last_losses"], "seconds": facts["seconds"]}
