@@ -20,6 +20,7 @@ from awase.report.charts import draw_chart
 from awase.types import Chart, Line
 
 Record = Mapping[str, Any]
+ZERO_AT = 0.01  # a logarithmic axis has no 0
 POSITIVE_WEIGHTS = (0.0, 0.03, 0.1, 0.3, 1.0, 3.0)
 COLUMNS = {
     "flickr": {
@@ -86,7 +87,7 @@ def where(records: Iterable[Record], **wanted: Any) -> list[Record]:
 
 def by_seed(records: Sequence[Record], name: str) -> dict[int, float]:
     """One number a seed."""
-    return {record["seed"]: record[name] for record in records if name in record}
+    return {record["seed"]: record[name] for record in records if record.get(name) is not None}
 
 
 def shown(values: Sequence[float], digits: int, *, signed: bool = False) -> str:
@@ -218,11 +219,11 @@ def charts(world: str, records: Sequence[Record], batch_size: int) -> list[tuple
                     points.append((weight, interval.value, interval.low, interval.high))
             if points:
                 x, y, low, high = zip(*points, strict=True)
-                places = tuple(float(POSITIVE_WEIGHTS.index(value)) for value in x)
+                places = tuple(value or ZERO_AT for value in x)
                 lines.append(Line(f"τ {temperature_name(temperature)}", places, y, low, high))
         if lines:
-            axis = "λ: " + ", ".join(f"{i} = {value:g}" for i, value in enumerate(POSITIVE_WEIGHTS))
-            made.append((Chart(f"{world}_{name}", tuple(lines)), f"{label} over λ", axis, label))
+            axis = f"λ (InfoNCE, λ = 0, stands at {ZERO_AT:g})"
+            made.append((Chart(f"{world}_{name}", tuple(lines), log_x=True), f"{label} over λ", axis, label))
     return made
 
 
