@@ -65,6 +65,13 @@ def comparisons(world: str, rows: Rows) -> Iterator[tuple[str, Rows, Rows]]:
                     where(twice, objective=objective),
                     plain,
                 )
+    for size in (32, 64, 128, 512):
+        alike = where(rows, batch_size=size, each=1, temperature=0.07)
+        plain = where(alike, objective="info_nce")
+        yield f"batch {size}, τ 0.07: λ = 0.3 − InfoNCE", where(alike, objective="regularized"), plain
+        if world == "parts":
+            several = where(alike, objective="multi_positive")
+            yield f"batch {size}, τ 0.07: multi-positive − InfoNCE", several, plain
     for weight in (0.0, 0.3, 1.0, 3.0):
         yield f"λ = {weight:g}: τ 0.02 − τ 0.07", at(0.02, weight), at(0.07, weight)
 
