@@ -118,6 +118,18 @@ def test_data_without_splits_gets_a_test_part_and_the_same_call_the_same_prompts
     assert len({row["hash"] for row in rows}) == 18
 
 
+def test_photos_that_chose_prompts_are_no_test_of_them(awase: Run, data: Path, tmp_path: Path) -> None:
+    words = ("transfer", "prompts", data / "train", *TINY, "--search", "single", "--shots", "3")
+    assert awase(*words, "-o", tmp_path / "one", "-q").code == 0
+    chose = read_prompts(tmp_path / "one" / "prompts.json").chosen_on
+    assert len(chose) == 9
+    measure = ("transfer", "classify", data / "train", *TINY, "--templates", tmp_path / "one/prompts.json")
+    assert awase(*measure, "-o", tmp_path / "two", "-q").code == 0
+    found = _json(tmp_path / "two" / "metrics.json")
+    assert "Images that chose the prompts and are left out: 9." in found["notes"]
+    assert len(pq.read_table(tmp_path / "two" / "rows.parquet")) == 9  # of 18
+
+
 def test_an_image_on_both_sides_is_refused(awase: Run, data: Path, tmp_path: Path) -> None:
     shutil.copy(data / "train" / "sea" / "03.png", data / "val" / "sea" / "copied.png")
     ended = awase(

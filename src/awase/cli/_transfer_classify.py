@@ -4,7 +4,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -42,6 +42,7 @@ class _Sides:
     test: Features
     fit: Features | None
     bad: tuple[BadRow, ...]
+    n_left_out: int = 0  # images that chose the prompts, and so are no test of them
 
 
 def run(options: Options) -> int:
@@ -75,7 +76,7 @@ def run(options: Options) -> int:
         cache=options.cache,
     )
     names = _names(labels, given, prompts)
-    sides = _read(encoder, rows, split, options)
+    sides = _without(_read(encoder, rows, split, options), prompts.chosen_on)
     vectors = class_vectors(encoder, names, prompts, labels=labels).cpu()
     temperature = 1 / encoder.logit_scale
     numbers = class_index(sides.test.labels, labels)
@@ -168,6 +169,24 @@ def _read(
     return _Sides(test.features.select(rest), test.features.select(first[:_MOST_TO_FIT]), test.failed)
 
 
+def _without(sides: _Sides, chosen_on: Sequence[str]) -> _Sides:
+    """Measure on images that had no say in the prompts.
+
+    Raises:
+        DataError: all of them had.
+    """
+    had_a_say = frozenset(chosen_on)
+    kept = [row for row, digest in enumerate(sides.test.hashes) if digest not in had_a_say]
+    if len(kept) == len(sides.test):
+        return sides
+    if not kept:
+        raise DataError(
+            f"all {len(sides.test)} images to measure on have chosen the prompts; name another split with "
+            "--split, or other data."
+        )
+    return replace(sides, test=sides.test.select(kept), n_left_out=len(sides.test) - len(kept))
+
+
 def _to_fit(encoder: Encoder, rows: Sequence[LabelledImage | BadRow], options: Options) -> Read:
     """Vectors of the calibration split, or of as many of its images as one number needs."""
     there = [row for row in rows if isinstance(row, LabelledImage) and row.split == options.calibrate_split]
@@ -185,6 +204,8 @@ def _write(
         notes.append(
             "No temperature was fitted: --calibrate-split or --calibrate-share says on which images."
         )
+    if sides.n_left_out:
+        notes.append(f"Images that chose the prompts and are left out: {sides.n_left_out}.")
     if sides.bad:
         codes = ", ".join(f"{code} {n}" for code, n in Counter(row.error_code for row in sides.bad).items())
         notes.append(f"Images that could not be read and count for nothing: {len(sides.bad)} ({codes}).")

@@ -4,7 +4,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import pyarrow as pa
 import torch
@@ -87,7 +87,8 @@ def run(options: Options) -> int:
     estimates = (*gain.estimates, *_on_selection(chosen, len(drawn.labels)))
     if options.draws > 1:
         estimates = (*estimates, _over_draws(job, found, sides, labels, gain, drawn))
-    write_prompts(options.output / PROMPTS, chosen.prompts)
+    said = replace(chosen.prompts, chosen_on=drawn.images.hashes)
+    write_prompts(options.output / PROMPTS, said)
     _write(job, sides, drawn, found, chosen, gain, estimates, started)
     return 3 if sides.bad else 0
 
@@ -285,7 +286,6 @@ def _notes(job: _Job, sides: Sides, drawn: _Drawn, chosen: Chosen) -> list[str]:
         )
     if sides.made_test:
         notes.append("The data has no splits: the test part was drawn, the same for every seed.")
-        notes.append("Measuring all of this data with these prompts would be flattered by images that chose.")
     if drawn.fewer:
         notes.append(
             f"{len(drawn.fewer)} classes had fewer than {job.options.shots} images to choose on and gave "

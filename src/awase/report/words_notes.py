@@ -3,6 +3,9 @@
 from typing import Final
 
 NOTES: Final[dict[str, str]] = {
+    "Images that chose the prompts and are left out: {n}.": (
+        "プロンプトの選択に使ったため除いた画像：{n} 枚。"
+    ),
     "Captions that belong to more than one photo: {n}. Such a caption cannot say which is meant, and no "
     "model finds all of them.": (
         "複数の画像に付いているキャプション：{n} 件。どの画像を指すか区別できず、"
@@ -54,9 +57,6 @@ NOTES: Final[dict[str, str]] = {
     ),
     "No gain is shown: the interval of the difference, {low} to {high}, holds 0.": (
         "向上は示されていません。差の区間（{low}〜{high}）は 0 を含みます。"
-    ),
-    "Measuring all of this data with these prompts would be flattered by images that chose.": (
-        "このデータ全体をこのプロンプトで評価すると、選択に使った画像の分だけ甘めに出ます。"
     ),
     "No temperature was fitted: --calibrate-split or --calibrate-share says on which images.": (
         "温度調整は行っていません。--calibrate-split または --calibrate-share で調整用の画像を指定できます。"

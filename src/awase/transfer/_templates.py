@@ -94,6 +94,7 @@ class Prompts:
         wordings: of a label, names that stand for it beside or instead of its own; labels that are not here
             keep theirs.
         class_weights: of a label, weights of its own; labels that are not here take `weights`.
+        chosen_on: content hashes of the images that had a say in the choice: they are no test of it.
 
     Raises:
         DataError: no templates, a template without exactly one `{}`, weights that do not fit, or an empty
@@ -108,6 +109,7 @@ class Prompts:
     weights: tuple[float, ...] | None = None
     wordings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     class_weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    chosen_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.templates:
@@ -182,6 +184,8 @@ def write_prompts(path: str | Path, prompts: Prompts) -> None:
     }
     if prompts.class_weights:
         content["class_weights"] = {label: list(numbers) for label, numbers in prompts.class_weights.items()}
+    if prompts.chosen_on:
+        content["chosen_on"] = list(prompts.chosen_on)
     write_atomic(path, json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
@@ -201,6 +205,7 @@ def prompts_of(texts: Sequence[str]) -> Prompts:
         ('a photo of a {}.', 'a drawing of a {}.')
     """
     found: list[str] = []
+    chosen_on: list[str] = []
     for text in texts:
         if text in TEMPLATES:
             found += TEMPLATES[text]
@@ -215,12 +220,13 @@ def prompts_of(texts: Sequence[str]) -> Prompts:
                     )
                 return prompts
             found += prompts.templates
+            chosen_on += prompts.chosen_on
         else:
             raise DataError(
                 f"{text!r} is no built-in set of templates ({', '.join(TEMPLATES)}), no template with {{}} "
                 "for the class name, and no file."
             )
-    return Prompts(tuple(dict.fromkeys(found)))
+    return Prompts(tuple(dict.fromkeys(found)), chosen_on=tuple(dict.fromkeys(chosen_on)))
 
 
 def _from_json(content: Any, place: Path) -> Prompts:
@@ -238,6 +244,7 @@ def _from_json(content: Any, place: Path) -> Prompts:
             None if weights is None else _numbers(weights),
             {str(label): _texts(names) for label, names in wordings.items()},
             {str(label): _numbers(numbers) for label, numbers in of_class.items()},
+            _hashes(content.get("chosen_on", [])),
         )
     except DataError as error:
         raise DataError(f"{place}: {error}") from error
@@ -250,6 +257,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ValueError("class_names must be texts, or lists of texts")
     return tuple(names)
+
+
+def _hashes(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("chosen_on must be a list of content hashes")
+    return tuple(value)
 
 
 def _numbers(value: Any) -> tuple[float, ...]:
