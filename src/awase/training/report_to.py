@@ -40,11 +40,11 @@ class TensorBoard:
         return f"TensorBoard({self.folder!r})"
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Scalars under `train/`; a value that is not a number is shown as such."""
+        """Scalars under `train/`, or under the name's own group (`dev/...`); what is no number is shown so."""
         if self._writer is None:
             self._writer = SummaryWriter(str(self.folder), purge_step=step)
         for name, value in values.items():
-            self._writer.add_scalar(f"train/{name}", value, step)
+            self._writer.add_scalar(name if "/" in name else f"train/{name}", value, step)
 
     def close(self) -> None:
         """Write what is still held back."""
