@@ -40,7 +40,7 @@ class TensorBoard:
         return f"TensorBoard({self.folder!r})"
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Scalars under `train/`, or under the name's own group (`dev/...`); what is no number is shown so."""
+        """Scalars under `train/`, or in a name's own group (`dev/...`); what is no number is shown so."""
         if self._writer is None:
             self._writer = SummaryWriter(str(self.folder), purge_step=step)
         for name, value in values.items():
