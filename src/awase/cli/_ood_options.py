@@ -7,33 +7,6 @@ import typer
 
 from awase.cli import _options as o
 
-ImageColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--image-column",
-        metavar="NAME",
-        help="Column of the photos in a table. Default: image, and the usual names.",
-        rich_help_panel=o.DATA,
-    ),
-]
-LabelColumn = Annotated[
-    str | None,
-    typer.Option(
-        "--label-column",
-        metavar="NAME",
-        help="Column of the classes in a table. Default: label, and the usual names.",
-        rich_help_panel=o.DATA,
-    ),
-]
-Reader = Annotated[
-    str | None,
-    typer.Option(
-        "--reader",
-        metavar="NAME",
-        help="How to read the images: class_folders, image_table, images. Default: found out.",
-        rich_help_panel=o.DATA,
-    ),
-]
 Tuned = Annotated[
     Path | None,
     typer.Option(
@@ -58,9 +31,6 @@ DtypeName = Annotated[
     typer.Option(
         "--dtype", help="Precision of the towers. Default: as the detector says.", rich_help_panel=o.MODEL
     ),
-]
-BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, help="Images at a time.", rich_help_panel=o.MODEL)
 ]
 
 

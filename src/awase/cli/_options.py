@@ -180,3 +180,128 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.",
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Print what the parts report.", rich_help_panel=OUTPUT)
 ]
+OutputFolder = Annotated[
+    Path, typer.Option("--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=OUTPUT)
+]
+CardLanguage = Annotated[
+    Speech, typer.Option("--lang", help="Language of the card and figures.", rich_help_panel=OUTPUT)
+]
+RetryFailed = Annotated[
+    bool,
+    typer.Option(
+        "--retry-failed", help="Try the failed rows of OUT again; all others stay.", rich_help_panel=RUN
+    ),
+]
+Fresh = Annotated[
+    bool, typer.Option("--fresh", help="Start over: forget an earlier run in OUT.", rich_help_panel=RUN)
+]
+Replicates = Annotated[
+    int,
+    typer.Option(
+        "--replicates",
+        metavar="N",
+        min=0,
+        help="Bootstrap draws behind the intervals; 0 for none.",
+        rich_help_panel=METHOD,
+    ),
+]
+Templates = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--template",
+        metavar="TEXT",
+        help="Prompt with {} for the class; several are averaged. Default: 'a photo of a {}.'",
+        rich_help_panel=METHOD,
+    ),
+]
+Csv = Annotated[
+    bool, typer.Option("--csv", help="Also write results.csv for spreadsheets.", rich_help_panel=OUTPUT)
+]
+AtLeast = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--at-least",
+        metavar="NAME=VALUE",
+        help="Exit with 1 when this figure is lower; may be given several times.",
+        rich_help_panel=RUN,
+    ),
+]
+FiguresFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the figures as JSON here.", rich_help_panel=OUTPUT
+    ),
+]
+ClassData = Annotated[
+    str, typer.Argument(metavar="DATA", help="A folder of class folders, or a table of photos and classes.")
+]
+PairReader = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        metavar="NAME",
+        help="How to read DATA; [bold]awase methods[/] lists all. Default: found out.",
+        rich_help_panel=DATA,
+    ),
+]
+CaptionColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--caption-column",
+        "--caption-key",
+        metavar="NAME",
+        help="Column of the captions in a table. Default: caption, and the usual names.",
+        rich_help_panel=DATA,
+    ),
+]
+FeaturesFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--features",
+        metavar="FILE",
+        help="Vectors instead of DATA: a safetensors file with image_features, text_features and, where an "
+        "image has several texts, image_of_text.",
+        rich_help_panel=DATA,
+    ),
+]
+TestShare = Annotated[
+    float,
+    typer.Option(
+        "--test-share",
+        min=0.0,
+        max=1.0,
+        help="Share of each class kept out for the test where the data has no splits.",
+        rich_help_panel=DATA,
+    ),
+]
+ImageReader = Annotated[
+    str | None,
+    typer.Option(
+        "--reader",
+        metavar="NAME",
+        help="How to read the images: class_folders, image_table, images, parts. Default: found out.",
+        rich_help_panel=DATA,
+    ),
+]
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--image-column",
+        "--image-key",
+        metavar="NAME",
+        help="Column of the photos in a table. Default: image, and the usual names.",
+        rich_help_panel=DATA,
+    ),
+]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--label-column",
+        metavar="NAME",
+        help="Column of the classes in a table. Default: label, and the usual names.",
+        rich_help_panel=DATA,
+    ),
+]
+ImageBatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, help="Images at a time.", rich_help_panel=MODEL)
+]

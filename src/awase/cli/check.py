@@ -49,26 +49,8 @@ class Options:
         str | None,
         typer.Option("--reader", help="How to read PAIRS. Default: found out.", rich_help_panel=o.DATA),
     ] = None
-    image_column: Annotated[
-        str | None,
-        typer.Option(
-            "--image-column",
-            "--image-key",
-            metavar="NAME",
-            help="Column of the photos. Default: image, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
-    caption_column: Annotated[
-        str | None,
-        typer.Option(
-            "--caption-column",
-            "--caption-key",
-            metavar="NAME",
-            help="Column of the captions. Default: caption, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
+    image_column: o.ImageColumn = None
+    caption_column: o.CaptionColumn = None
     id_column: Annotated[
         str | None,
         typer.Option(
@@ -93,12 +75,7 @@ class Options:
     layers: o.Layers = None
     segmenter: o.Segmenter = None
     language: o.CaptionLanguage = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-check")
+    output: o.OutputFolder = Path("awase-check")
     limit_report: Annotated[
         int,
         typer.Option(
@@ -112,10 +89,7 @@ class Options:
     lang: Annotated[
         o.Speech, typer.Option("--lang", help="Language of the page.", rich_help_panel=o.OUTPUT)
     ] = o.Speech.ENGLISH
-    csv: Annotated[
-        bool,
-        typer.Option("--csv", help="Also write results.csv for spreadsheets.", rich_help_panel=o.OUTPUT),
-    ] = False
+    csv: o.Csv = False
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False
@@ -133,16 +107,8 @@ class Options:
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first row that fails.", rich_help_panel=o.RUN)
     ] = False
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed", help="Try the failed rows of OUT again; all others stay.", rich_help_panel=o.RUN
-        ),
-    ] = False
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Start over: forget an earlier run in OUT.", rich_help_panel=o.RUN),
-    ] = False
+    retry_failed: o.RetryFailed = False
+    fresh: o.Fresh = False
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be done; write nothing.", rich_help_panel=o.RUN),

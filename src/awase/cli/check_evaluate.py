@@ -56,21 +56,8 @@ class Options:
     layers: o.Layers = None
     segmenter: o.Segmenter = None
     language: o.CaptionLanguage = None
-    at_least: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--at-least",
-            metavar="NAME=VALUE",
-            help="Exit with 1 when this figure is lower; may be given several times.",
-            rich_help_panel=o.RUN,
-        ),
-    ] = None
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the figures as JSON here.", rich_help_panel=o.OUTPUT
-        ),
-    ] = None
+    at_least: o.AtLeast = None
+    output: o.FiguresFile = None
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False

@@ -119,16 +119,16 @@ class Options:
         ),
     ] = False
     images: o.Images = None
-    reader: own.Reader = None
-    image_column: own.ImageColumn = None
-    label_column: own.LabelColumn = None
+    reader: o.ImageReader = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     encoder: own.Encoder = None
     tuned: own.Tuned = None
     revision: o.Revision = None
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: own.DtypeName = None
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
     convention: Annotated[
@@ -151,25 +151,8 @@ class Options:
             rich_help_panel=o.METHOD,
         ),
     ] = 0.95
-    replicates: Annotated[
-        int,
-        typer.Option(
-            "--replicates",
-            metavar="N",
-            min=0,
-            help="Bootstrap draws behind the intervals; 0 for none.",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = 1000
-    at_least: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--at-least",
-            metavar="NAME=VALUE",
-            help="Exit with 1 when this figure is lower; may be given several times.",
-            rich_help_panel=o.RUN,
-        ),
-    ] = None
+    replicates: o.Replicates = 1000
+    at_least: o.AtLeast = None
     at_most: Annotated[
         list[str] | None,
         typer.Option(
@@ -179,12 +162,7 @@ class Options:
             rich_help_panel=o.RUN,
         ),
     ] = None
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the figures as JSON here.", rich_help_panel=o.OUTPUT
-        ),
-    ] = None
+    output: o.FiguresFile = None
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False

@@ -46,9 +46,9 @@ class Options:
 
     data: Annotated[str, typer.Argument(metavar="DATA", help="Images of the known classes.")]
     images: o.Images = None
-    reader: own.Reader = None
-    image_column: own.ImageColumn = None
-    label_column: own.LabelColumn = None
+    reader: o.ImageReader = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     class_names: ClassNames = None
     train_split: Annotated[
         str | None,
@@ -98,7 +98,7 @@ class Options:
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: o.DtypeName = o.Dtype.FLOAT32
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
     method: Annotated[
@@ -113,15 +113,7 @@ class Options:
         ),
     ] = "mcm"
     option: Settings = None
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            metavar="TEXT",
-            help="Prompt with {} for the class; several are averaged. Default: 'a photo of a {}.'",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = None
+    template: o.Templates = None
     keep: Annotated[
         float,
         typer.Option(

@@ -48,28 +48,20 @@ class Options:
         ),
     ]
     images: o.Images = None
-    reader: own.Reader = None
-    image_column: own.ImageColumn = None
-    label_column: own.LabelColumn = None
+    reader: o.ImageReader = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     encoder: own.Encoder = None
     tuned: own.Tuned = None
     revision: o.Revision = None
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: own.DtypeName = None
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-ood")
-    csv: Annotated[
-        bool,
-        typer.Option("--csv", help="Also write results.csv for spreadsheets.", rich_help_panel=o.OUTPUT),
-    ] = False
+    output: o.OutputFolder = Path("awase-ood")
+    csv: o.Csv = False
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False
@@ -84,14 +76,6 @@ class Options:
             rich_help_panel=o.RUN,
         ),
     ] = None
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed", help="Try the failed rows of OUT again; all others stay.", rich_help_panel=o.RUN
-        ),
-    ] = False
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Start over: forget an earlier run in OUT.", rich_help_panel=o.RUN),
-    ] = False
+    retry_failed: o.RetryFailed = False
+    fresh: o.Fresh = False
     config: _command.Config = None

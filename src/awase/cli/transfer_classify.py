@@ -16,7 +16,6 @@ from typing import Annotated
 import typer
 
 from awase.cli import _command
-from awase.cli import _ood_options as own
 from awase.cli import _options as o
 from awase.cli._class_names_option import ClassNames
 
@@ -37,14 +36,11 @@ awase transfer classify photos/ --templates prompts.json --at-least top_1_accura
 class Options:
     """What `awase transfer classify` can be told."""
 
-    data: Annotated[
-        str,
-        typer.Argument(metavar="DATA", help="A folder of class folders, or a table of photos and classes."),
-    ]
+    data: o.ClassData
     images: o.Images = None
-    reader: own.Reader = None
-    image_column: own.ImageColumn = None
-    label_column: own.LabelColumn = None
+    reader: o.ImageReader = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     class_names: ClassNames = None
     split: Annotated[
         str | None,
@@ -80,7 +76,7 @@ class Options:
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: o.DtypeName = o.Dtype.FLOAT32
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
     templates: Annotated[
@@ -117,16 +113,7 @@ class Options:
             rich_help_panel=o.METHOD,
         ),
     ] = "equal_width"
-    replicates: Annotated[
-        int,
-        typer.Option(
-            "--replicates",
-            metavar="N",
-            min=0,
-            help="Bootstrap draws behind the intervals; 0 for none.",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = 1000
+    replicates: o.Replicates = 1000
     at_least: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,15 +132,8 @@ class Options:
             rich_help_panel=o.RUN,
         ),
     ] = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-classify")
-    lang: Annotated[
-        o.Speech, typer.Option("--lang", help="Language of the card and figures.", rich_help_panel=o.OUTPUT)
-    ] = o.Speech.ENGLISH
+    output: o.OutputFolder = Path("awase-classify")
+    lang: o.CardLanguage = o.Speech.ENGLISH
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False

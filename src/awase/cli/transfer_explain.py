@@ -18,7 +18,6 @@ from typing import Annotated
 import typer
 
 from awase.cli import _command
-from awase.cli import _ood_options as own
 from awase.cli import _options as o
 from awase.cli._class_names_option import ClassNames
 
@@ -44,37 +43,12 @@ class Options:
         typer.Argument(metavar="DATA", help="Photos with captions, or a folder of class folders."),
     ] = None
     images: o.Images = None
-    reader: Annotated[
-        str | None,
-        typer.Option(
-            "--reader",
-            metavar="NAME",
-            help="How to read DATA; [bold]awase methods[/] lists all. Default: found out.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
-    image_column: own.ImageColumn = None
-    caption_column: Annotated[
-        str | None,
-        typer.Option(
-            "--caption-column",
-            metavar="NAME",
-            help="Column of the captions in a table. Default: caption, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
-    label_column: own.LabelColumn = None
+    reader: o.PairReader = None
+    image_column: o.ImageColumn = None
+    caption_column: o.CaptionColumn = None
+    label_column: o.LabelColumn = None
     split: o.Split = None
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            "--features",
-            metavar="FILE",
-            help="Vectors instead of DATA: a safetensors file with image_features, text_features and, where "
-            "an image has several texts, image_of_text.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
+    features: o.FeaturesFile = None
     image_features: Annotated[
         Path | None,
         typer.Option(
@@ -109,7 +83,7 @@ class Options:
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: o.DtypeName = o.Dtype.FLOAT32
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
     templates: Annotated[
@@ -227,15 +201,8 @@ class Options:
             rich_help_panel=o.RUN,
         ),
     ] = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-explain")
-    lang: Annotated[
-        o.Speech, typer.Option("--lang", help="Language of the card and figures.", rich_help_panel=o.OUTPUT)
-    ] = o.Speech.ENGLISH
+    output: o.OutputFolder = Path("awase-explain")
+    lang: o.CardLanguage = o.Speech.ENGLISH
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False

@@ -17,7 +17,6 @@ from typing import Annotated
 import typer
 
 from awase.cli import _command
-from awase.cli import _ood_options as own
 from awase.cli import _options as o
 from awase.cli._class_names_option import ClassNames
 
@@ -40,14 +39,11 @@ awase transfer classify flowers/ --templates out/prompts.json uses what was chos
 class Options:
     """What `awase transfer prompts` can be told."""
 
-    data: Annotated[
-        str,
-        typer.Argument(metavar="DATA", help="A folder of class folders, or a table of photos and classes."),
-    ]
+    data: o.ClassData
     images: o.Images = None
-    reader: own.Reader = None
-    image_column: own.ImageColumn = None
-    label_column: own.LabelColumn = None
+    reader: o.ImageReader = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     class_names: ClassNames = None
     wordings: Annotated[
         Path | None,
@@ -76,16 +72,7 @@ class Options:
             rich_help_panel=o.DATA,
         ),
     ] = None
-    test_share: Annotated[
-        float,
-        typer.Option(
-            "--test-share",
-            min=0.0,
-            max=1.0,
-            help="Share of each class kept out for the test where the data has no splits.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = 0.5
+    test_share: o.TestShare = 0.5
     shots: Annotated[
         int,
         typer.Option(
@@ -151,18 +138,11 @@ class Options:
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: o.DtypeName = o.Dtype.FLOAT32
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-prompts")
-    lang: Annotated[
-        o.Speech, typer.Option("--lang", help="Language of the card and figures.", rich_help_panel=o.OUTPUT)
-    ] = o.Speech.ENGLISH
+    output: o.OutputFolder = Path("awase-prompts")
+    lang: o.CardLanguage = o.Speech.ENGLISH
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False

@@ -16,7 +16,6 @@ from typing import Annotated
 import typer
 
 from awase.cli import _command
-from awase.cli import _ood_options as own
 from awase.cli import _options as o
 
 RUNNER = "awase.cli._transfer_retrieve"
@@ -41,42 +40,17 @@ class Options:
         typer.Argument(metavar="DATA", help="A table, folder, COCO file or shards of photos and captions."),
     ] = None
     images: o.Images = None
-    reader: Annotated[
-        str | None,
-        typer.Option(
-            "--reader",
-            metavar="NAME",
-            help="How to read DATA; [bold]awase methods[/] lists all. Default: found out.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
-    image_column: own.ImageColumn = None
-    caption_column: Annotated[
-        str | None,
-        typer.Option(
-            "--caption-column",
-            metavar="NAME",
-            help="Column of the captions in a table. Default: caption, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
+    reader: o.PairReader = None
+    image_column: o.ImageColumn = None
+    caption_column: o.CaptionColumn = None
     split: o.Split = None
-    features: Annotated[
-        Path | None,
-        typer.Option(
-            "--features",
-            metavar="FILE",
-            help="Vectors instead of DATA: a safetensors file with image_features, text_features and, where "
-            "an image has several texts, image_of_text.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
+    features: o.FeaturesFile = None
     encoder: o.Encoder = "builtin"
     revision: o.Revision = None
     offline: o.Offline = False
     device: o.DeviceName = o.Device.AUTO
     dtype: o.DtypeName = o.Dtype.FLOAT32
-    batch_size: own.BatchSize = 64
+    batch_size: o.ImageBatchSize = 64
     workers: o.Workers = 2
     cache: o.Cache = None
     at: Annotated[
@@ -90,16 +64,7 @@ class Options:
             rich_help_panel=o.METHOD,
         ),
     ] = None
-    replicates: Annotated[
-        int,
-        typer.Option(
-            "--replicates",
-            metavar="N",
-            min=0,
-            help="Bootstrap draws behind the intervals; 0 for none.",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = 1000
+    replicates: o.Replicates = 1000
     at_least: Annotated[
         list[str] | None,
         typer.Option(
@@ -119,12 +84,7 @@ class Options:
             rich_help_panel=o.RUN,
         ),
     ] = None
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-retrieve")
+    output: o.OutputFolder = Path("awase-retrieve")
     top: Annotated[
         int,
         typer.Option(
@@ -154,9 +114,7 @@ class Options:
             rich_help_panel=o.OUTPUT,
         ),
     ] = None
-    lang: Annotated[
-        o.Speech, typer.Option("--lang", help="Language of the card and figures.", rich_help_panel=o.OUTPUT)
-    ] = o.Speech.ENGLISH
+    lang: o.CardLanguage = o.Speech.ENGLISH
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False

@@ -134,15 +134,7 @@ class Options:
             rich_help_panel=o.METHOD,
         ),
     ] = None
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            metavar="TEXT",
-            help="Prompt with {} for the class; several are averaged. Default: 'a photo of a {}.'",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = None
+    template: o.Templates = None
     tpr: Annotated[
         float,
         typer.Option(

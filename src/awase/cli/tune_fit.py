@@ -46,28 +46,9 @@ class Options:
         typer.Argument(metavar="DATA", help="A folder of class folders, or a table with image and label."),
     ]
     images: o.Images = None
-    reader: Annotated[
-        str | None,
-        typer.Option("--reader", help="How to read DATA. Default: found out.", rich_help_panel=o.DATA),
-    ] = None
-    image_column: Annotated[
-        str | None,
-        typer.Option(
-            "--image-column",
-            metavar="NAME",
-            help="Column of the photos. Default: image, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            "--label-column",
-            metavar="NAME",
-            help="Column of the classes. Default: label, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
+    reader: o.ImageReader = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     class_names: ClassNames = None
     train_split: Annotated[
         str | None,
@@ -87,16 +68,7 @@ class Options:
             rich_help_panel=o.DATA,
         ),
     ] = None
-    test_share: Annotated[
-        float,
-        typer.Option(
-            "--test-share",
-            min=0.0,
-            max=1.0,
-            help="Share of each class kept out for the test where the data has no splits.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = 0.5
+    test_share: o.TestShare = 0.5
     method: Annotated[
         str,
         typer.Option(
@@ -129,15 +101,7 @@ class Options:
             rich_help_panel=o.METHOD,
         ),
     ] = False
-    template: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--template",
-            metavar="TEXT",
-            help="Prompt with {} for the class; several are averaged. Default: 'a photo of a {}.'",
-            rich_help_panel=o.METHOD,
-        ),
-    ] = None
+    template: o.Templates = None
     option: Settings = None
     interpolate: Annotated[
         float | None,

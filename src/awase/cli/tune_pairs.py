@@ -67,20 +67,9 @@ class Options:
         str, typer.Argument(metavar="DATA", help="Pairs: a table, a folder, COCO captions, tar shards, ...")
     ]
     images: o.Images = None
-    reader: Annotated[
-        str | None,
-        typer.Option("--reader", help="How to read DATA. Default: found out.", rich_help_panel=o.DATA),
-    ] = None
-    image_column: Annotated[
-        str | None,
-        typer.Option("--image-column", metavar="NAME", help="Column of the photos.", rich_help_panel=o.DATA),
-    ] = None
-    caption_column: Annotated[
-        str | None,
-        typer.Option(
-            "--caption-column", metavar="NAME", help="Column of the captions.", rich_help_panel=o.DATA
-        ),
-    ] = None
+    reader: o.PairReader = None
+    image_column: o.ImageColumn = None
+    caption_column: o.CaptionColumn = None
     split: Annotated[
         str | None,
         typer.Option(

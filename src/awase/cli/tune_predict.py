@@ -42,24 +42,8 @@ class Options:
         str | None,
         typer.Option("--reader", help="How to read IMAGES. Default: found out.", rich_help_panel=o.DATA),
     ] = None
-    image_column: Annotated[
-        str | None,
-        typer.Option(
-            "--image-column",
-            metavar="NAME",
-            help="Column of the photos. Default: image, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            "--label-column",
-            metavar="NAME",
-            help="Column of the classes. Default: label, and the usual names.",
-            rich_help_panel=o.DATA,
-        ),
-    ] = None
+    image_column: o.ImageColumn = None
+    label_column: o.LabelColumn = None
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -90,22 +74,9 @@ class Options:
     top: Annotated[
         int, typer.Option("--top", min=1, help="How many classes a row lists.", rich_help_panel=o.OUTPUT)
     ] = 5
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="OUT", help="Folder of the results.", rich_help_panel=o.OUTPUT
-        ),
-    ] = Path("awase-predict")
-    fresh: Annotated[
-        bool,
-        typer.Option("--fresh", help="Start over: forget an earlier run in OUT.", rich_help_panel=o.RUN),
-    ] = False
-    retry_failed: Annotated[
-        bool,
-        typer.Option(
-            "--retry-failed", help="Try the failed rows of OUT again; all others stay.", rich_help_panel=o.RUN
-        ),
-    ] = False
+    output: o.OutputFolder = Path("awase-predict")
+    fresh: o.Fresh = False
+    retry_failed: o.RetryFailed = False
     json: o.Json = False
     quiet: o.Quiet = False
     verbose: o.Verbose = False
