@@ -4,7 +4,7 @@ Equal bytes are one image, whatever their names. A row that cannot be read becom
 on.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -12,7 +12,7 @@ from awase.engine.features import encode_images
 from awase.engine.texts import encode_texts
 from awase.errors import DataError
 from awase.protocols import Encoder, FeatureStore
-from awase.types import BadRow, ImageReference, LabelledImage, Pair, PairFeatures
+from awase.types import BadRow, Features, ImageReference, LabelledImage, Pair, PairFeatures
 
 Progress = Callable[[int, int | None], None]
 
@@ -51,45 +51,21 @@ def encode_pairs(
         >>> pairs.image_features.shape, pairs.image_of_text.tolist(), bad
         (torch.Size([1, 24]), [0, 0], [])
     """
-    bad: list[BadRow] = []
-    pairs: list[Pair] = []
-    references: dict[ImageReference, int] = {}
-    for row in dataset:
-        if isinstance(row, BadRow):
-            bad.append(row)
-        elif split is None or row.split == split:
-            pairs.append(row)
-            references.setdefault(row.image, len(references))
-    rows = [LabelledImage(str(i), reference) for reference, i in references.items()]
+    pairs, bad = _of_split(dataset, split)
+    references = list(dict.fromkeys(pair.image for pair in pairs))
+    rows = [LabelledImage(str(i), reference) for i, reference in enumerate(references)]
     features, failed = encode_images(
         encoder, rows, batch_size=batch_size, workers=workers, store=store, progress=progress
     )
-    errors = {int(row.id): row for row in failed}
-    place: dict[str, int] = {}  # content hash -> row of the images
-    first: list[int] = []
-    of_reference: dict[int, int] = {}
-    for i, (image, digest) in enumerate(zip(features.images, features.hashes, strict=True)):
-        if digest not in place:
-            place[digest] = len(place)
-            first.append(i)
-        of_reference[int(image.id)] = place[digest]
-    good: list[Pair] = []
-    for pair in pairs:
-        reference = references[pair.image]
-        if reference in errors:
-            error = errors[reference]
-            bad.append(BadRow(pair.id, pair.image.name, pair.caption, error.error_code, error.error))
-        else:
-            good.append(pair)
+    errors = {references[int(row.id)]: row for row in failed}
+    bad += [_failed(pair, errors[pair.image]) for pair in pairs if pair.image in errors]
+    good = [pair for pair in pairs if pair.image not in errors]
     if not good:
         raise DataError(_nothing(split, bad))
-    owner = [of_reference[references[pair.image]] for pair in good]
-    names: dict[int, str] = {}
-    labels: dict[int, str] = {}
-    for image_row, pair in zip(owner, good, strict=True):
-        names.setdefault(image_row, pair.image.name)
-        if (label := pair.label if pair.label is not None else pair.group) is not None:
-            labels.setdefault(image_row, label)
+    image_of, first = _by_content(features)
+    owner = [image_of[pair.image] for pair in good]
+    labels = _firsts(owner, [pair.label if pair.label is not None else pair.group for pair in good])
+    names = _firsts(owner, [pair.image.name for pair in good])
     captions = tuple(pair.caption for pair in good)
     return PairFeatures(
         image_features=features.values[first],
@@ -101,6 +77,43 @@ def encode_pairs(
         encoder=encoder.spec.fingerprint,
         logit_scale=encoder.logit_scale,
     ), bad
+
+
+def _of_split(dataset: Iterable[Pair | BadRow], split: str | None) -> tuple[list[Pair], list[BadRow]]:
+    pairs: list[Pair] = []
+    bad: list[BadRow] = []
+    for row in dataset:
+        if isinstance(row, BadRow):
+            bad.append(row)
+        elif split is None or row.split == split:
+            pairs.append(row)
+    return pairs, bad
+
+
+def _by_content(features: Features) -> tuple[dict[ImageReference, int], list[int]]:
+    """Number of each reference's image, and the first row of each number: equal bytes share one."""
+    number: dict[str, int] = {}
+    first: list[int] = []
+    image_of: dict[ImageReference, int] = {}
+    for row, (image, digest) in enumerate(zip(features.images, features.hashes, strict=True)):
+        if digest not in number:
+            number[digest] = len(first)
+            first.append(row)
+        image_of[image.image] = number[digest]
+    return image_of, first
+
+
+def _firsts(owner: Sequence[int], values: Sequence[str | None]) -> dict[int, str]:
+    """The first value that each image has."""
+    found: dict[int, str] = {}
+    for image, value in zip(owner, values, strict=True):
+        if value is not None:
+            found.setdefault(image, value)
+    return found
+
+
+def _failed(pair: Pair, image: BadRow) -> BadRow:
+    return BadRow(pair.id, pair.image.name, pair.caption, image.error_code, image.error)
 
 
 def _nothing(split: str | None, bad: list[BadRow]) -> str:
