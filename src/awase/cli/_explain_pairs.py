@@ -15,7 +15,7 @@ from awase import registry
 from awase.cli._class_names import names_of, read_class_names
 from awase.cli._encoders import open_encoder
 from awase.cli._inputs import open_source
-from awase.cli._ood_images import dataset_of, encode, in_splits, require_labels
+from awase.cli._labelled_images import dataset_of, encode, in_splits, require_labels
 from awase.cli._progress import progress_bar
 from awase.cli.transfer_explain import Options
 from awase.engine.feature_files import IMAGES, OWNERS, TEXTS, open_features, open_pair_features

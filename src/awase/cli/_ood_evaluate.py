@@ -14,8 +14,8 @@ from torch import Tensor
 
 from awase.cli._criteria import Criterion, all_met, read_criteria
 from awase.cli._estimates import estimates_table
+from awase.cli._labelled_images import dataset_of
 from awase.cli._ood_fit import facts
-from awase.cli._ood_images import dataset_of
 from awase.cli._ood_model import Model, reopen
 from awase.cli._ood_table import convention_line, sets_table
 from awase.cli._progress import progress_bar

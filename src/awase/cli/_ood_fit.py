@@ -13,7 +13,7 @@ from rich.text import Text
 from awase import registry
 from awase.cli._class_names import names_of, read_class_names
 from awase.cli._encoders import open_encoder
-from awase.cli._ood_images import (
+from awase.cli._labelled_images import (
     Progress,
     Read,
     dataset_of,

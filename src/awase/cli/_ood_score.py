@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from awase.cli._interrupt import stop_politely
+from awase.cli._labelled_images import dataset_of, failed_line
 from awase.cli._ood_fit import facts
-from awase.cli._ood_images import dataset_of, failed_line
 from awase.cli._ood_model import Model, reopen
 from awase.cli._progress import progress_bar
 from awase.cli._scrub import scrub

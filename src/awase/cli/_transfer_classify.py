@@ -13,7 +13,7 @@ from awase.cli._class_names import names_of, read_class_names
 from awase.cli._class_tables import class_sections, class_table, confusion_matrix, confusion_table
 from awase.cli._criteria import all_met, read_criteria
 from awase.cli._encoders import open_encoder
-from awase.cli._ood_images import Read, dataset_of, encode, in_splits, require_labels
+from awase.cli._labelled_images import Read, dataset_of, encode, in_splits, require_labels
 from awase.cli._progress import progress_bar
 from awase.cli._transfer_output import show_measurement, write_measurement
 from awase.cli.transfer_classify import Options

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from awase.errors import DataError, ShapeError
+from awase.functional.tiles import blocks
 
 _SIDE = 2048  # rows and columns of a block: 16 MB of similarities
 
@@ -70,9 +71,9 @@ def margins(
     text_groups = None if groups is None else groups[owner]
     images = _Best.empty(len(image_features), image_features)
     texts = _Best.empty(len(text_features), image_features)
-    for columns in _blocks(len(text_features), block_size):
+    for columns in blocks(len(text_features), block_size or _SIDE):
         wanted = wide(text_features[columns])
-        for rows in _blocks(len(image_features), block_size):
+        for rows in blocks(len(image_features), block_size or _SIDE):
             similarity = wide(image_features[rows]) @ wanted.T  # (b, c)
             is_own = (owner[columns] >= rows.start) & (owner[columns] < rows.stop)
             place = is_own.nonzero()[:, 0]
@@ -247,7 +248,7 @@ def require_unit(features: Float[Tensor, "n d"], what: str) -> None:
         >>> require_unit(torch.eye(2), "image")
     """
     bad: list[int] = []
-    for rows in _blocks(len(features), 65_536):
+    for rows in blocks(len(features), 65_536):
         length = wide(features[rows]).norm(dim=-1)
         off = (~((length - 1).abs() <= 1e-3)).nonzero()[:, 0]  # NaN compares false
         bad += [rows.start + int(row) for row in off]
@@ -258,8 +259,3 @@ def require_unit(features: Float[Tensor, "n d"], what: str) -> None:
             f"{what} features must be unit vectors, and some are not: rows {', '.join(map(str, bad[:5]))}"
             f"{', ...' * (len(bad) > 5)}; normalise them, and leave out zero vectors and NaN."
         )
-
-
-def _blocks(n: int, size: int | None) -> list[slice]:
-    step = size or _SIDE
-    return [slice(start, min(start + step, n)) for start in range(0, n, step)]

@@ -1,4 +1,4 @@
-"""Images for the verbs of `awase ood`: which rows of a data set are wanted, and their vectors."""
+"""Images for the verbs that know classes: which rows of a data set are wanted, and their vectors."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
